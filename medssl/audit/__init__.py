@@ -1,0 +1,1 @@
+"""Audits of embeddings, splits and signals, and the one page that shows what they found."""

@@ -1,0 +1,176 @@
+"""What an audit returns: findings with a severity, a number and advice, gathered in a report."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, JsonValue
+
+from medssl.config import StrictModel
+
+
+def _finite(value: Any) -> Any:
+    """Replace NaN and infinities by None: they are not JSON, and mean "no number" here."""
+    if hasattr(value, "item"):  # numpy scalars
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Number = Annotated[float | None, BeforeValidator(_finite)]
+Cell = Annotated[bool | int | float | str | None, BeforeValidator(_finite)]
+
+
+class Severity(StrEnum):
+    """How much a finding matters, from nothing to a result that cannot be trusted."""
+
+    OK = "ok"
+    NOTE = "note"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0 for ok to 3 for critical; strings would compare by alphabet.
+
+        >>> Severity.CRITICAL.rank > Severity.WARNING.rank
+        True
+        """
+        return list(Severity).index(self)
+
+
+class Table(StrictModel):
+    """A small table that belongs to a finding."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    identifies: bool = Field(
+        default=False, description="names participants or records: keep it local"
+    )
+
+
+class Pair(StrictModel):
+    """Two records that are one signal."""
+
+    left: str
+    right: str
+    lag: float = Field(default=0.0, description="how much later the left shows the same (samples)")
+
+
+class Finding(StrictModel):
+    """One thing that one audit looked at.
+
+    `value` is the number that was judged, with a 95 % interval over participants where it is an
+    estimate; exact counts have none. Participants and records are pseudonyms and stay local.
+    """
+
+    audit: str = Field(description="name of the audit, such as `near_duplicates`")
+    severity: Severity
+    title: str = Field(description="what was found, in one sentence")
+    measure: str = Field(default="", description="what `value` is, with its unit")
+    value: Number = None
+    low: Number = None
+    high: Number = None
+    threshold: Number = Field(default=None, description="the value at which the verdict changes")
+    n_participants: int
+    n_records: int
+    detail: str = Field(default="", description="how it was computed, what it leaves out")
+    advice: str = Field(description="one sentence on what to do")
+    participants: tuple[str, ...] = ()
+    records: tuple[str, ...] = ()
+    pairs: tuple[Pair, ...] = Field(default=(), description="pairs worth a look, the surest first")
+    table: Table | None = None
+    figure: str | None = Field(default=None, description="name of a figure of the report")
+
+
+class Figure(StrictModel):
+    """A picture for the page: inline SVG whose ink takes the colour of the text around it."""
+
+    name: str
+    title: str
+    alt: str = Field(description="what the picture shows, for those who cannot see it")
+    caption: str = ""
+    svg: str
+    wide: bool = False
+
+
+class ProbeRow(StrictModel):
+    """One probe score: what was predicted, from which features, how well."""
+
+    target: str
+    features: str
+    metric: str
+    value: Number
+    low: Number = None
+    high: Number = None
+    n_fit: int = Field(description="participants that the probe was fitted on")
+    n_score: int = Field(description="participants that it was scored on")
+    note: str = ""
+
+
+class AuditReport(StrictModel):
+    """Everything the page shows."""
+
+    findings: tuple[Finding, ...]
+    figures: tuple[Figure, ...] = ()
+    probes: tuple[ProbeRow, ...] = ()
+    meta: dict[str, JsonValue] = Field(default_factory=dict)
+
+    def sorted(self) -> tuple[Finding, ...]:
+        """Findings, the worst first; equally severe ones keep the order of the audits."""
+        return tuple(sorted(self.findings, key=lambda finding: -finding.severity.rank))
+
+    def worst(self) -> Severity:
+        """The highest severity, `ok` when there is no finding."""
+        return max((f.severity for f in self.findings), key=lambda s: s.rank, default=Severity.OK)
+
+    def counts(self) -> dict[str, int]:
+        """Number of findings of each severity, the worst first; safe to log anywhere."""
+        return {
+            severity.value: sum(finding.severity == severity for finding in self.findings)
+            for severity in reversed(Severity)
+        }
+
+    def fails(self, fail_on: Severity | None) -> bool:
+        """Whether a finding is at or above `fail_on`; None never fails."""
+        return fail_on is not None and self.worst().rank >= fail_on.rank
+
+    def to_json(self, *, identifiers: bool = True) -> str:
+        """The report as JSON text, without the pictures.
+
+        Args:
+            identifiers: Keep the pseudonyms. Without them the text may leave the machine.
+        """
+        value = self.model_dump(mode="json", exclude={"figures"})
+        value["findings"] = [finding.model_dump(mode="json") for finding in self.sorted()]
+        value["worst"] = self.worst().value
+        value["counts"] = self.counts()
+        value["figures"] = [figure.model_dump(exclude={"svg", "wide"}) for figure in self.figures]
+        if not identifiers:
+            for finding in value["findings"]:
+                finding["participants"] = finding["records"] = finding["pairs"] = []
+                if finding["table"] and finding["table"]["identifies"]:
+                    finding["table"] = None
+        return json.dumps(value, indent=2, allow_nan=False) + "\n"
+
+
+def probe_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[ProbeRow, ...]:
+    """Probe rows from mappings; keys that the page does not show are dropped."""
+    known = ProbeRow.model_fields
+    return tuple(
+        ProbeRow.model_validate({key: value for key, value in row.items() if key in known})
+        for row in rows
+    )
+
+
+def plural(count: int, noun: str) -> str:
+    """Count and noun, for titles.
+
+    >>> plural(1, "participant"), plural(1200, "participant")
+    ('1 participant', '1,200 participants')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

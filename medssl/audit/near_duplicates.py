@@ -1,0 +1,221 @@
+"""Audit: is one signal, shifted, scaled or resampled, stored under two participants?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from medssl.audit.findings import Finding, Pair, Severity, Table, plural
+from medssl.audit.matching import FLOOR, Match, copy_threshold, nearest_matches
+from medssl.store.schema import CHANNELS, CONTENT_DIGEST, MODALITY, PARTICIPANT, RATE, RECORD, SHAPE
+from medssl.types import Kind, Modality
+
+if TYPE_CHECKING:
+    from medssl.store import Store
+    from medssl.types import Rows
+
+AUDIT: Final = "near_duplicates"
+SHOWN: Final = 50
+"""Pairs listed in the table; all are named in `records`."""
+
+
+def near_duplicates(
+    store: Store,
+    rows: Rows,
+    *,
+    splits: Mapping[str, str],
+    kept: Rows | None = None,
+    expected_false: float = 0.05,
+    tolerance: float = 0.125,
+    max_records: int = 10_000,
+) -> list[Finding]:
+    """Look for waveforms of different participants that are copies of one recording.
+
+    Only waveforms of one modality, shape, rate and set of channels are compared. Pairs that are
+    equal to the last bit are left to `exact_duplicates`.
+
+    Args:
+        store: The store.
+        rows: Records to compare, shape (records,).
+        splits: Participant → split.
+        kept: Rows that a reduction kept; None when all are in use.
+        expected_false: Records wrongly called copies in a modality without any; see
+            `medssl.audit.matching.copy_threshold`.
+        tolerance: Largest lag at which copies are found, as a fraction of the segment.
+        max_records: Most records compared in a modality: of more, every participant gives an
+            equal number, evenly spaced.
+
+    Returns:
+        One finding for each modality that has waveforms of two or more participants.
+    """
+    modalities = store.column(MODALITY, rows).astype(str)
+    findings = []
+    for name in sorted(set(modalities.tolist())):
+        if Modality(name).kind is not Kind.WAVEFORM:
+            continue
+        of_modality = rows[modalities == name]
+        people = store.column(PARTICIPANT, of_modality).astype(str)
+        if len(set(people.tolist())) < 2:
+            continue
+        compared = of_modality[spread(people, max_records)]
+        copies = find_copies(store, compared, expected_false=expected_false, tolerance=tolerance)
+        findings.append(
+            _judge(
+                name, copies, store=store, rows=compared, n_all=len(of_modality), splits=splits,
+                used=set((of_modality if kept is None else kept).tolist()),
+            )
+        )  # fmt: skip
+    return findings
+
+
+def spread(people: np.ndarray, limit: int) -> np.ndarray:
+    """Positions of at most `limit` records: an equal number a participant, evenly spaced.
+
+    >>> spread(np.array(["a"] * 5 + ["b"]), 4).tolist()
+    [0, 4, 5]
+    """
+    if len(people) <= limit:
+        return np.arange(len(people))
+    order = np.argsort(people, kind="stable")
+    edges = np.flatnonzero(people[order][1:] != people[order][:-1]) + 1
+    groups = np.split(order, edges)
+    share = max(1, limit // len(groups))
+    chosen = [
+        group[np.unique(np.linspace(0, len(group) - 1, min(share, len(group))).round().astype(int))]
+        for group in groups
+    ]
+    return np.sort(np.concatenate(chosen))[:limit]
+
+
+def find_copies(
+    store: Store, rows: Rows, *, expected_false: float, tolerance: float
+) -> tuple[dict[tuple[int, int], Match], float, float]:
+    """Pairs of rows that are copies, the threshold of the ratio, and the smallest other ratio."""
+    matches = [
+        match for group in _comparable(store, rows) for match in _matches(store, group, tolerance)
+    ]
+    ratios = np.array([match.ratio for match in matches])
+    threshold = copy_threshold(ratios, expected_false=expected_false)
+    digests = store.column(CONTENT_DIGEST)
+    copies: dict[tuple[int, int], Match] = {}
+    nearest = np.inf
+    for match in matches:
+        pair = (min(match.position, match.partner), max(match.position, match.partner))
+        if digests[pair[0]] == digests[pair[1]]:
+            continue
+        if match.ratio < threshold or match.distance < FLOOR:
+            copies.setdefault(pair, match)
+        else:
+            nearest = min(nearest, match.ratio)
+    return copies, threshold, nearest
+
+
+def _matches(store: Store, rows: Rows, tolerance: float) -> list[Match]:
+    def read(positions: np.ndarray) -> np.ndarray:
+        return store.read(rows[positions])
+
+    people = store.column(PARTICIPANT, rows).astype(str)
+    return [
+        replace(match, position=int(rows[match.position]), partner=int(rows[match.partner]))
+        for match in nearest_matches(read, people, tolerance=tolerance)
+    ]
+
+
+def _comparable(store: Store, rows: Rows) -> list[Rows]:
+    groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    columns = (store.column(name, rows) for name in (SHAPE, RATE, CHANNELS))
+    for row, *key in zip(rows.tolist(), *columns, strict=True):
+        groups[tuple(str(list(k)) if hasattr(k, "__iter__") else str(k) for k in key)].append(row)
+    return [np.array(group, dtype=np.int64) for group in groups.values()]
+
+
+def _judge(
+    modality: str,
+    found: tuple[dict[tuple[int, int], Match], float, float],
+    *,
+    store: Store,
+    rows: Rows,
+    n_all: int,
+    splits: Mapping[str, str],
+    used: set[int],
+) -> Finding:
+    copies, threshold, nearest = found
+    people = store.column(PARTICIPANT).astype(str)
+    names = store.column(RECORD).astype(str)
+    rates = store.column(RATE)
+    crossing = [
+        pair
+        for pair in copies
+        if used.issuperset(pair) and splits.get(people[pair[0]]) != splits.get(people[pair[1]])
+    ]
+    involved = sorted({people[row] for pair in copies for row in pair})
+    if copies:
+        severity = Severity.CRITICAL if crossing else Severity.WARNING
+        where = f", {len(crossing)} across splits" if crossing else ""
+        title = (
+            f"{modality}: {plural(len(copies), 'pair')} of nearly identical signals under two "
+            f"participants{where}"
+        )
+        advice = (
+            "Look at the overlaid pair: if it is one recording, find out whose it is, remove the "
+            "other copy, and score again."
+        )
+    else:
+        severity = Severity.OK
+        title = f"{modality}: no two participants share a nearly identical signal"
+        advice = "Nothing to do."
+    ranked = sorted(copies.items(), key=lambda item: item[1].ratio)[:SHOWN]
+    lags = [match.lag * (1 if match.position == a else -1) for (a, _), match in ranked]
+    table = Table(
+        title="Pairs",
+        columns=(
+            "participants",
+            "splits",
+            "records",
+            "distance",
+            "ratio",
+            "lag (s)",
+        ),
+        rows=tuple(
+            (
+                f"{people[a]}, {people[b]}",
+                f"{splits.get(people[a], 'none')}, {splits.get(people[b], 'none')}",
+                f"{names[a]}, {names[b]}",
+                round(match.distance, 5),
+                round(match.ratio, 4),
+                round(lag / rates[a], 4),
+            )
+            for ((a, b), match), lag in zip(ranked, lags, strict=True)
+        ),
+        identifies=True,
+    )
+    part = f"{len(rows):,} of {n_all:,} records compared. " if len(rows) < n_all else ""
+    return Finding(
+        audit=AUDIT,
+        severity=severity,
+        title=title,
+        measure="pairs of signals",
+        value=len(copies),
+        threshold=1,
+        n_participants=len(set(people[rows].tolist())),
+        n_records=len(rows),
+        detail=(
+            f"{part}Distance is 1 - correlation of first differences at the best lag; a pair is "
+            f"a copy when it is less than {threshold:.3g} times as far apart as the next nearest "
+            f"participants, or nearer than {FLOOR:g}. The nearest pair that is not one has a "
+            f"ratio of {nearest:.3g}."
+        ),
+        advice=advice,
+        participants=tuple(involved),
+        records=tuple(names[row] for pair in copies for row in pair),
+        pairs=tuple(
+            Pair(left=names[a], right=names[b], lag=lag)
+            for ((a, b), _), lag in zip(ranked, lags, strict=True)
+        ),
+        table=table if copies else None,
+        figure=f"overlay-near-{modality}" if copies else None,
+    )

@@ -1,0 +1,174 @@
+"""What the command line shows: progress bars, plans, the closing table, stores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from medssl.stages.audit import FAILS, PAGE
+from medssl.stages.base import Progress as Advance
+from medssl.stages.ingest import STORE
+from medssl.stages.pipeline import Step
+from medssl.stages.pretrain import BUNDLE
+from medssl.stages.probe import PROBES
+from medssl.tracking import tracking_uri
+
+if TYPE_CHECKING:
+    from medssl.store import Store
+
+_VERDICTS = {"better": "[green]better[/]", "worse": "[red]worse[/]", "unclear": "unclear"}
+
+
+class Display:
+    """Writes to the terminal; without one, bars become single lines."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def progress(self, stage: str) -> Iterator[Advance]:
+        """A progress bar for a stage."""
+        if not self.console.is_terminal:
+            self.console.print(f"{stage} …")
+            yield lambda done, total: None
+            return
+        bar = Progress(
+            TextColumn("{task.description:<9}"), BarColumn(), MofNCompleteColumn(),
+            TimeRemainingColumn(), console=self.console, transient=True,
+        )  # fmt: skip
+        with bar:
+            task = bar.add_task(stage, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+    def plan(self, steps: Sequence[Step]) -> None:
+        """What would run, and why."""
+        table = Table("stage", "would", "because", box=None, pad_edge=False)
+        for step in steps:
+            table.add_row(step.stage, step.action, step.why)
+        self.console.print(table)
+
+    def closing(self, steps: Sequence[Step]) -> None:
+        """What was done, the probe table, and where things are."""
+        table = Table("stage", "", "why", "result", box=None, pad_edge=False)
+        for step in steps:
+            took = f"ran, {step.seconds:.1f} s" if step.action == "run" else "skipped"
+            table.add_row(step.stage, took, step.why, _facts(step))
+        self.console.print(table)
+        folders = {step.stage: step.folder for step in steps if step.folder is not None}
+        if "probe" in folders:
+            self.probes(folders["probe"] / PROBES)
+        self._places(folders)
+
+    def probes(self, path: Path) -> None:
+        """The probe table: every score beside its baselines."""
+        value = json.loads(path.read_text(encoding="utf-8"))
+        against = {
+            (d["target"], d["metric"], d["baseline"]): d for d in value["differences"]
+        }
+        shown: list[tuple[str, str]] = []
+        table = Table(
+            "target", "metric", "features", "score [95 %]", "encoder − this [95 %]", "encoder is",
+            "participants", title="\nProbe", title_justify="left",
+        )  # fmt: skip
+        for row in value["rows"]:
+            group = (row["target"], row["metric"])
+            if shown and shown[-1] != group:
+                table.add_section()
+            new = not shown or shown[-1] != group
+            shown.append(group)
+            difference = against.get((*group, row["features"]))
+            table.add_row(
+                row["target"] if new else "",
+                row["metric"] if new else "",
+                row["features"],
+                _interval(row, "{:.3f}"),
+                _interval(difference, "{:+.3f}") if difference else "",
+                _VERDICTS[difference["verdict"]] if difference else "",
+                str(row["n_score"]),
+            )
+        self.console.print(table)
+        for note in value["notes"]:
+            self.console.print(f"  {note}")
+
+    def _places(self, folders: dict[str, Path]) -> None:
+        table = Table(box=None, pad_edge=False, show_header=False)
+        if "ingest" in folders:
+            table.add_row("store", str(folders["ingest"] / STORE))
+        if "pretrain" in folders:
+            table.add_row("bundle", str(folders["pretrain"] / BUNDLE))
+        if "audit" in folders:
+            table.add_row("audit page", str(folders["audit"] / PAGE))
+        table.add_row("all runs", f"mlflow ui --backend-store-uri {tracking_uri()}")
+        self.console.print()
+        self.console.print(table)
+
+    def findings_fail(self, steps: Sequence[Step]) -> bool:
+        """Whether an audit found something at or above its `fail_on`."""
+        return any(bool((step.summary or {}).get(FAILS)) for step in steps)
+
+    def store(self, store: Store) -> None:
+        """What a store holds."""
+        import pandas as pd
+
+        records = store.records
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_row("store", str(store.path))
+        table.add_row("version, digest", f"{store.version}, {store.digest}")
+        table.add_row("participants", f"{len(store.participants):,}")
+        table.add_row("records", f"{records.num_rows:,}")
+        labels = [c for c in store.participants if not str(c).startswith("has_") and c != "added"]
+        for label in labels:
+            known = int(store.participants[label].notna().sum())
+            table.add_row(f"label {label}", f"known for {known:,}")
+        self.console.print(table)
+        frame = records.select(
+            ["source", "modality", "rate", "units", "participant", "quality", "size"]
+        ).to_pandas()
+        groups: Any = frame.groupby(["source", "modality", "rate", "units"], dropna=False)
+        shown = Table("source", "modality", "Hz", "units", "participants", "records",
+                      "median quality", "MB", box=None, pad_edge=False)  # fmt: skip
+        for (source, modality, rate, units), group in groups:
+            quality = group["quality"].median()
+            shown.add_row(
+                source, modality, f"{rate:g}", str(units), f"{group['participant'].nunique():,}",
+                f"{len(group):,}", "–" if pd.isna(quality) else f"{quality:.2f}",
+                f"{group['size'].sum() / 1e6:.1f}",
+            )  # fmt: skip
+        self.console.print()
+        self.console.print(shown)
+        reasons = store.ledger["reason"].value_counts().to_pylist()
+        if reasons:
+            counted = ", ".join(f"{r['values']}: {r['counts']:,}" for r in reasons)
+            self.console.print(f"\nledger (files that gave no record): {counted}")
+
+
+def _interval(row: dict[str, Any], form: str) -> str:
+    if row["value"] is None:
+        return row.get("note") or "–"
+    text = form.format(row["value"])
+    if row["low"] is None or row["low"] == row["high"]:
+        return text
+    return f"{text} \\[{form.format(row['low'])}, {form.format(row['high'])}]"
+
+
+def _facts(step: Step) -> str:
+    summary = step.summary or {}
+    if step.stage == "ingest":
+        return f"{summary['records']} records of {summary['participants']} participants"
+    if step.stage == "reduce":
+        return ", ".join(f"{count} {name}" for name, count in summary["records"].items())
+    if step.stage == "pretrain":
+        return (
+            f"{summary['parameters']:,} parameters, {summary['steps']} steps on "
+            f"{summary['participants']} participants"
+        )
+    if step.stage == "audit":
+        return ", ".join(f"{count} {name}" for name, count in summary["findings"].items() if count)
+    return ""

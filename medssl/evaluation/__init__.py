@@ -1,0 +1,1 @@
+"""Embeddings and what they are worth: probes, baselines, metrics, participant-level statistics."""

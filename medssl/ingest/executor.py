@@ -1,0 +1,144 @@
+"""The whole executor interface: `map_batches`, serial or in processes, in order."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T, R]):
+    """What became of one batch.
+
+    Args:
+        items: The batch.
+        result: What the function returned for the items that did not kill it; None if none is left.
+        killed: Items that killed the process that worked on them.
+    """
+
+    items: Sequence[T]
+    result: R | None
+    killed: tuple[T, ...] = ()
+
+
+def map_batches(
+    function: Callable[[Sequence[T]], R], batches: Iterable[Sequence[T]], *, workers: int
+) -> Iterator[Outcome[T, R]]:
+    """Apply a function to batches, and give the outcomes in the order of the batches.
+
+    At most `workers + 2` batches are under way, so memory does not grow with their number. When a
+    worker process dies (killed for memory, crashed in native code), its batch is tried again in a
+    fresh process; if that dies too, item by item, and the items that kill are reported. A batch
+    may therefore be worked on more than once: the function must not mind. Exceptions pass through.
+
+    Args:
+        function: Picklable when there are several workers, that is, defined in a module.
+        batches: Lists of picklable items.
+        workers: Processes; 1 works in this process, unprotected.
+
+    >>> [outcome.result for outcome in map_batches(sum, [[1, 2], [3]], workers=1)]
+    [3, 3]
+    """
+    if workers == 1:
+        for batch in batches:
+            yield Outcome(batch, function(batch))
+        return
+    pool = _pool(workers)
+    waiting: deque[tuple[Sequence[T], Future[R]]] = deque()
+    coming = iter(batches)
+    try:
+        while True:
+            for batch in itertools.islice(coming, workers + 2 - len(waiting)):
+                waiting.append((batch, _submit(pool, function, batch)))
+            if not waiting:
+                return
+            batch, future = waiting.popleft()
+            try:
+                outcome: Outcome[T, R] = Outcome(batch, future.result())
+            except BrokenProcessPool:
+                logger.warning("a worker process died; its batch is tried again")
+                pool.shutdown(wait=True, cancel_futures=True)
+                outcome = _rescue(function, batch)
+                pool = _pool(workers)
+                # A broken pool fails every batch under way, not only the one that broke it.
+                waiting = deque(
+                    (other, done if _succeeded(done) else _submit(pool, function, other))
+                    for other, done in waiting
+                )
+            yield outcome
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    # Not fork: numpy, pyarrow and torch hold threads and locks that a forked child cannot use.
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    return ProcessPoolExecutor(workers, mp_context=context)
+
+
+def _submit(
+    pool: ProcessPoolExecutor, function: Callable[[Sequence[T]], R], batch: Sequence[T]
+) -> Future[R]:
+    try:
+        return pool.submit(function, batch)
+    except BrokenProcessPool as error:
+        # The pool broke between two submissions; the caller learns it from the result.
+        future: Future[R] = Future()
+        future.set_exception(error)
+        return future
+
+
+def _succeeded(future: Future[R]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
+def _alone(function: Callable[[Sequence[T]], R], batch: Sequence[T]) -> R:
+    with _pool(1) as pool:
+        return pool.submit(function, batch).result()
+
+
+def _rescue(function: Callable[[Sequence[T]], R], batch: Sequence[T]) -> Outcome[T, R]:
+    """Work on a batch whose process died, and find the items that kill."""
+    try:
+        return Outcome(batch, _alone(function, batch))
+    except BrokenProcessPool:
+        pass
+    killed = _find_killers(function, batch)
+    left = [item for number, item in enumerate(batch) if number not in killed]
+    if killed and left:
+        try:
+            result = _alone(function, left)
+            return Outcome(batch, result, tuple(batch[number] for number in sorted(killed)))
+        except BrokenProcessPool:
+            pass
+    # Either every item kills, or they only kill together: none of them can be worked on.
+    return Outcome(batch, None, tuple(batch))
+
+
+def _find_killers(function: Callable[[Sequence[T]], R], batch: Sequence[T]) -> set[int]:
+    killed: set[int] = set()
+    pool = _pool(1)
+    try:
+        for number, item in enumerate(batch):
+            try:
+                pool.submit(function, [item]).result()
+            except BrokenProcessPool:
+                killed.add(number)
+                pool.shutdown(wait=True)
+                pool = _pool(1)
+    finally:
+        pool.shutdown(wait=True)
+    return killed

@@ -1,0 +1,136 @@
+"""The ledger: one row with a reason code for every input file that gave no record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+import pyarrow as pa
+
+from medssl.store.schema import LEDGER_SCHEMA
+from medssl.version import __version__
+
+
+class Reason(StrEnum):
+    """Why a file gave no record: a closed set, so that counts can be compared between runs."""
+
+    remedy: str
+
+    def __new__(cls, code: str, remedy: str) -> Reason:
+        """A reason is its code; `remedy` says what it means and what to do."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.remedy = remedy
+        return member
+
+    NOT_A_RECORDING = (
+        "not_a_recording",
+        "A label table, licence, annotation or other file outside `include`: nothing to do.",
+    )
+    ORPHAN_DATA_FILE = (
+        "orphan_data_file",
+        "A signal file that no header names: restore its header.",
+    )
+    NO_PARTICIPANT = (
+        "no_participant",
+        "The participant rule does not match the file: correct `participant`, or exclude the file.",
+    )
+    PATH_OUTSIDE_FOLDER = (
+        "path_outside_folder",
+        "A header or link points outside the folder and was refused: put the data inside it.",
+    )
+    DUPLICATE_SOURCE = (
+        "duplicate_source",
+        "Another header already claims the same signal file: keep one of the two headers.",
+    )
+    UNREADABLE_HEADER = (
+        "unreadable_header",
+        "The header is truncated or not WFDB: fetch the file again.",
+    )
+    MISSING_DATA_FILE = (
+        "missing_data_file",
+        "The signal file that the header names is not there: fetch it.",
+    )
+    WRONG_BYTE_COUNT = (
+        "wrong_byte_count",
+        "The signal file is shorter or longer than its header says: fetch both again.",
+    )
+    CLAIMS_TOO_LARGE = (
+        "claims_too_large",
+        "The file claims far more data than it has or memory should hold: fetch or split it.",
+    )
+    EMPTY_FILE = ("empty_file", "The file has no bytes: fetch it again.")
+    UNREADABLE_TEXT = (
+        "unreadable_text",
+        "Not a table of numbers: correct `delimiter`, `header` or `layout`.",
+    )
+    UNEVEN_TIME = (
+        "uneven_time",
+        "The time column is not evenly spaced: resample the file before ingest.",
+    )
+    UNSUPPORTED_FORMAT = (
+        "unsupported_format",
+        "A variant of the format that medssl does not read yet: convert the file.",
+    )
+    MISSING_CHANNEL = (
+        "missing_channel",
+        "A configured channel is not in the file, or its name is not unique: correct `channels`.",
+    )
+    UNKNOWN_UNITS = (
+        "unknown_units",
+        "The units are unknown, uncalibrated or not those configured: correct `units`.",
+    )
+    ALL_NAN = ("all_nan", "A channel holds no finite sample: nothing can be learned from it.")
+    GAPS = ("gaps", "Every segment holds a missing sample: shorten `segment_seconds`.")
+    TOO_SHORT = (
+        "too_short",
+        "The recording is shorter than one segment: shorten `segment_seconds`.",
+    )
+    READER_FAILED = (
+        "reader_failed",
+        "The reader raised or its process died: report the file to the maintainers.",
+    )
+
+
+class Unreadable(Exception):  # noqa: N818  it is a verdict on one file, caught by the batch
+    """A reader's verdict that a file gives no record; the run continues."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        """Keep the verdict.
+
+        Args:
+            reason: Code of the verdict.
+            detail: Evidence in words and numbers, without file names or identifiers.
+        """
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRow:
+    """One input file that gave no record.
+
+    Args:
+        source: Name of the configured source.
+        path: POSIX path relative to the source's folder.
+        source_digest: Digest of the file's bytes; empty when they could not be read.
+        reason: Why it gave no record.
+        detail: Evidence in words and numbers, without identifiers.
+    """
+
+    source: str
+    path: str
+    source_digest: str
+    reason: Reason
+    detail: str = ""
+
+
+def ledger_table(rows: Iterable[LedgerRow]) -> pa.Table:
+    """Rows as a table of `LEDGER_SCHEMA`, sorted by source and path."""
+    ordered = sorted(rows, key=lambda row: (row.source, row.path, row.reason))
+    values = [
+        {**asdict(row), "reason": row.reason.value, "version": __version__} for row in ordered
+    ]
+    return pa.Table.from_pylist(values, schema=LEDGER_SCHEMA)

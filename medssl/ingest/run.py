@@ -1,0 +1,359 @@
+"""Ingest: raw files to a store, in two passes, with an account of every file."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import filelock
+import pandas as pd
+import pyarrow as pa
+
+from medssl.errors import IngestError, StoreError
+from medssl.ingest.batch import (
+    BatchResult,
+    Context,
+    RecordingKey,
+    SourceTally,
+    process_batch,
+    read_fragment,
+    refused,
+)
+from medssl.ingest.config import IngestConfig
+from medssl.ingest.deidentify import links_table
+from medssl.ingest.discover import Discovery, RecordingTask, discover
+from medssl.ingest.executor import Outcome, map_batches
+from medssl.ingest.labels import Evidence, label_table, table_evidence
+from medssl.ingest.ledger import LedgerRow, Reason, ledger_table
+from medssl.ingest.report import IngestReport, SourceReport
+from medssl.store import Store, append, schema
+from medssl.types import ParticipantId
+
+logger = logging.getLogger(__name__)
+
+STAGING: Final = ".staging"
+"""Folder inside the store where unfinished ingests work; nothing in it belongs to the store."""
+
+
+def ingest(
+    config: IngestConfig, path: Path, *, progress: Callable[[int, int], None] | None = None
+) -> IngestReport:
+    """Read raw files into a store, or add them to one.
+
+    Pass 1 lists the files and tells their participants; pass 2 reads, resamples, cuts and grades
+    them, participant by participant. Every file ends as records or as a row of the ledger. Files
+    that the store holds are left out, so an ingest may be repeated after new files came or after
+    it was killed. The store's digest does not depend on `workers`.
+
+    With several workers the calling script needs `if __name__ == "__main__":`.
+
+    Args:
+        config: What to read.
+        path: Folder of the store.
+        progress: Called with the recordings done and the recordings in all.
+
+    Raises:
+        IngestError: Nothing can be read as configured; says which line to correct.
+        StoreError: The store cannot be written.
+    """
+    path = Path(path).absolute()
+    folders = tuple(source.folder() for source in config.sources)
+    _refuse_nesting(folders, path)
+    store = Store.open(path) if (path / schema.MANIFEST).exists() else None
+    if store is not None:
+        _require_same_recipe(config, store)
+    found = [
+        discover(source, position=position, key=config.pseudonym_key)
+        for position, source in enumerate(config.sources)
+    ]
+    tables = _read_label_tables(config, folders, found)
+    account = _Account(config)
+    account.add_discoveries(found)
+    with _staging(path) as staging:
+        context = Context(
+            config=config, folders=folders, staging=staging, known=_known_digests(store)
+        )
+        batches = list(_batches(found, config.files_per_task))
+        total = sum(map(len, batches))
+        done = 0
+        for outcome in map_batches(
+            partial(process_batch, context), batches, workers=config.workers
+        ):
+            account.add_outcome(context, outcome)
+            done += len(outcome.items)
+            if progress is not None:
+                progress(done, total)
+        return account.finish(path, staging, store, tables, found)
+
+
+class _Account:
+    """Everything that the driver keeps while batches come in."""
+
+    def __init__(self, config: IngestConfig) -> None:
+        self._config = config
+        self._ledger: list[LedgerRow] = []
+        self._fragments: list[Path] = []
+        self._participants: set[ParticipantId] = set()
+        self._evidence = Evidence()
+        self._dropped: defaultdict[str, float] = defaultdict(float)
+        self._files: Counter[str] = Counter()
+        self._tallies = {source.name: SourceTally() for source in config.sources}
+        self._stored_files = 0
+        self._already_stored = 0
+
+    def add_discoveries(self, found: Sequence[Discovery]) -> None:
+        """Take over what pass 1 refused."""
+        for source, discovery in zip(self._config.sources, found, strict=True):
+            self._files[source.name] = discovery.files
+            self._ledger += discovery.ledger
+
+    def add_outcome(self, context: Context, outcome: Outcome[RecordingTask, BatchResult]) -> None:
+        """Take over a batch: its shards move into the staging folder itself."""
+        for task in outcome.killed:
+            source, folder = self._config.sources[task.source], context.folders[task.source]
+            self._ledger += refused(
+                task, source, folder, Reason.READER_FAILED, "the worker process died"
+            )
+        result = outcome.result
+        if result is None:
+            return
+        self._ledger += result.ledger
+        self._stored_files += result.stored_files
+        self._already_stored += result.already_stored
+        for reason, seconds in result.dropped_seconds.items():
+            self._dropped[reason] += seconds
+        self._participants |= result.participants
+        self._evidence.update(result.evidence)
+        for name, tally in result.tallies.items():
+            mine = self._tallies[name]
+            mine.recordings += tally.recordings
+            mine.records += tally.records
+            mine.seconds += tally.seconds
+            mine.participants |= tally.participants
+        if result.folder is not None:
+            for shard in result.folder.glob("*.tar"):
+                shard.rename(context.staging / shard.name)
+            self._fragments.append(result.folder)
+
+    def finish(
+        self,
+        path: Path,
+        staging: Path,
+        store: Store | None,
+        tables: Sequence[Evidence],
+        found: Sequence[Discovery],
+    ) -> IngestReport:
+        """Append everything to the store, and count it.
+
+        Raises:
+            IngestError: There is nothing to append to nothing.
+        """
+        reasons = Counter(row.reason for row in self._ledger)
+        self._check_balance(reasons)
+        if store is None and not self._fragments:
+            raise IngestError(_nothing_stored(reasons))
+        for evidence in tables:
+            self._evidence.update(evidence)
+        known: pd.DataFrame | None = store.participants if store is not None else None
+        names = [
+            name for source in self._config.sources if source.labels for name in source.labels.names
+        ]
+        labels, conflicts = label_table(self._evidence, names, self._participants, known=known)
+        fragments = [read_fragment(folder) for folder in self._fragments]
+        after = append(
+            path,
+            staging=staging,
+            records=pa.concat_tables(fragments or [schema.RECORDS_SCHEMA.empty_table()]),
+            participants=labels,
+            ledger=ledger_table(self._ledger),
+            links=links_table(self._links(found)),
+        )
+        return self._report(after, reasons, labels, conflicts)
+
+    def _links(self, found: Sequence[Discovery]) -> dict[ParticipantId, tuple[str, str]]:
+        return {
+            participant: (source.group, original)
+            for source, discovery in zip(self._config.sources, found, strict=True)
+            for original, participant in discovery.originals.items()
+            if participant in self._participants
+        }
+
+    def _check_balance(self, reasons: Counter[Reason]) -> None:
+        accounted = self._stored_files + self._already_stored + sum(reasons.values())
+        if accounted != sum(self._files.values()):
+            msg = f"{sum(self._files.values())} files came in and {accounted} are accounted for"
+            raise RuntimeError(msg)
+
+    def _report(
+        self,
+        after: Store,
+        reasons: Counter[Reason],
+        labels: pa.Table,
+        conflicts: dict[str, int],
+    ) -> IngestReport:
+        with_records: set[ParticipantId] = set()
+        for tally in self._tallies.values():
+            with_records |= tally.participants
+        return IngestReport(
+            files=sum(self._files.values()),
+            stored_files=self._stored_files,
+            already_stored=self._already_stored,
+            records=sum(tally.records for tally in self._tallies.values()),
+            participants=len(with_records),
+            sources={
+                name: SourceReport(
+                    files=self._files[name],
+                    participants=len(tally.participants),
+                    recordings=tally.recordings,
+                    records=tally.records,
+                    seconds=round(tally.seconds, 6),
+                )
+                for name, tally in self._tallies.items()
+            },
+            ledger={reason.value: count for reason, count in sorted(reasons.items())},
+            dropped_seconds={
+                name: round(seconds, 6)
+                for name, seconds in sorted(self._dropped.items())
+                if seconds
+            },
+            label_conflicts=conflicts,
+            labels_unreadable={
+                name: count for name, count in sorted(self._evidence.unreadable.items()) if count
+            },
+            participants_without_labels=sum(
+                all(value is None for name, value in row.items() if name != schema.PARTICIPANT)
+                for row in labels.to_pylist()
+                if row[schema.PARTICIPANT] in with_records
+            ),
+            digest=after.digest,
+            version=after.version,
+        )
+
+
+def _nothing_stored(reasons: Counter[Reason]) -> str:
+    counts = ", ".join(f"{reason.value} {count}" for reason, count in reasons.most_common())
+    useful = [reason for reason, _ in reasons.most_common() if reason != Reason.NOT_A_RECORDING]
+    remedy = f" {useful[0].remedy}" if useful else ""
+    return f"no file gave a record ({counts}).{remedy}"
+
+
+def _refuse_nesting(folders: Sequence[Path], path: Path) -> None:
+    for folder in folders:
+        if path.resolve().is_relative_to(folder.resolve()):
+            msg = f"the store at {path} would lie inside the source folder {folder}: move it out"
+            raise IngestError(msg)
+
+
+def _require_same_recipe(config: IngestConfig, store: Store) -> None:
+    """Refuse to mix two ways of cutting one source.
+
+    Raises:
+        IngestError: Names the source and what differs.
+    """
+    columns = [schema.SOURCE, schema.RATE, schema.CHANNELS, schema.SHAPE, schema.MODALITY]
+    table = store.records.select(columns)
+    for source in config.sources:
+        rows = table.filter(pa.compute.equal(table.column(schema.SOURCE), source.name))
+        if not len(rows):
+            continue
+        held = rows.slice(0, 1).to_pylist()[0]
+        now = {
+            schema.MODALITY: source.modality.value,
+            schema.RATE: source.rate,
+            schema.CHANNELS: [channel.stored for channel in source.channels],
+            schema.SHAPE: [len(source.channels), source.segment_length],
+        }
+        for column, value in now.items():
+            if held[column] != value:
+                msg = (
+                    f"source {source.name}: the store at {store.path} holds it with {column} "
+                    f"{held[column]} and not {value}; ingest into a new store, or rename the source"
+                )
+                raise IngestError(msg)
+
+
+def _known_digests(store: Store | None) -> Mapping[RecordingKey, frozenset[str]]:
+    if store is None:
+        return {}
+    names = [schema.SOURCE, schema.PARTICIPANT, schema.RECORDING, schema.SOURCE_DIGEST]
+    rows = store.records.select(names).group_by(names).aggregate([]).to_pylist()
+    known: dict[RecordingKey, set[str]] = {}
+    for row in rows:
+        key = (row[schema.SOURCE], row[schema.PARTICIPANT], row[schema.RECORDING])
+        known.setdefault(key, set()).add(row[schema.SOURCE_DIGEST])
+    return {key: frozenset(digests) for key, digests in known.items()}
+
+
+def _read_label_tables(
+    config: IngestConfig, folders: Sequence[Path], found: Sequence[Discovery]
+) -> list[Evidence]:
+    return [
+        table_evidence(source.labels, folder, discovery.originals, source=source.name)
+        for source, folder, discovery in zip(config.sources, folders, found, strict=True)
+        if source.labels is not None
+    ]
+
+
+def _batches(found: Sequence[Discovery], size: int) -> Iterator[list[RecordingTask]]:
+    """Whole participants, in the order of their pseudonyms, about `size` recordings a batch."""
+    tasks = [task for discovery in found for task in discovery.tasks]
+    tasks.sort(key=lambda task: (task.participant, task.source, task.path))
+    batch: list[RecordingTask] = []
+    for task in tasks:
+        if len(batch) >= size and task.participant != batch[-1].participant:
+            yield batch
+            batch = []
+        batch.append(task)
+    if batch:
+        yield batch
+
+
+@contextmanager
+def _staging(path: Path) -> Iterator[Path]:
+    """A folder for unfinished work, removed in the end; those of killed ingests go first.
+
+    Raises:
+        StoreError: The disk refuses.
+    """
+    parent = path / STAGING
+    staging = parent / uuid.uuid4().hex
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for old in parent.iterdir():
+            if old.is_dir():
+                _remove_abandoned(old)
+        # The lock belongs to the process: it ends with it, also when it is killed.
+        with filelock.FileLock(_lock(staging)):
+            staging.mkdir()
+            yield staging
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        msg = f"cannot write the store at {path} ({reason}): put that right and run again"
+        raise StoreError(msg) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        _lock(staging).unlink(missing_ok=True)
+        for folder in (parent, path):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def _lock(staging: Path) -> Path:
+    return staging.with_suffix(".lock")
+
+
+def _remove_abandoned(staging: Path) -> None:
+    try:
+        with filelock.FileLock(_lock(staging), timeout=0):
+            shutil.rmtree(staging)
+    except filelock.Timeout:
+        logger.info("another ingest is at work on the same store")
+    else:
+        _lock(staging).unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Waveform files to segments: readers, resampling, segmentation, signal quality."""

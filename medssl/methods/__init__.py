@@ -1,0 +1,1 @@
+"""Published pretraining systems: what is paired, what is encoded, which objectives."""

@@ -1,0 +1,1 @@
+"""Objectives: losses as functions of embeddings, in single precision, outside autocast."""

@@ -1,0 +1,1 @@
+"""Dataset redundancy: which records are kept, and why the others are not."""

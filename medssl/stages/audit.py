@@ -1,0 +1,50 @@
+"""audit: embeddings, labels and splits → one page of findings, and JSON."""
+
+from __future__ import annotations
+
+from medssl.audit.run import AuditConfig
+from medssl.files import digest_json, read_json
+from medssl.stages.base import Context, Result, Stage
+from medssl.stages.embed import EMBEDDINGS
+from medssl.stages.probe import PREDICTIONS, PROBES, read_untrained
+
+PAGE = "audit.html"
+FINDINGS = "audit.json"
+FAILS = "fails"
+
+
+def run(context: Context) -> Result:
+    """Write the page and the findings; the caller decides what a failing audit means."""
+    import pandas as pd
+
+    from medssl.audit.report import write_report
+    from medssl.audit.run import run_audit
+    from medssl.audit.subgroups import predictions_from_frame
+    from medssl.evaluation.embeddings import Embeddings
+    from medssl.stages.data import open_corpus
+
+    embeddings = Embeddings.read(context.inputs["embed"] / EMBEDDINGS)
+    corpus = open_corpus(context, embeddings.metadata["modality"])
+    untrained = read_untrained(context)
+    probes, predictions = [], None
+    if "probe" in context.inputs:
+        probes = read_json(context.inputs["probe"] / PROBES)["rows"]
+        frame = pd.read_parquet(context.inputs["probe"] / PREDICTIONS)
+        predictions = predictions_from_frame(frame) if len(frame) else None
+    report = run_audit(
+        corpus.store, embeddings, rows=corpus.rows, splits=corpus.splits,
+        untrained=untrained[0] if untrained else None,
+        probe_table=probes, predictions=predictions, config=context.config,
+        meta={"pipeline seed": context.seed},
+    )  # fmt: skip
+    write_report(report, context.out / PAGE)
+    (context.out / FINDINGS).write_text(report.to_json(), encoding="utf-8")
+    counts = report.counts()
+    summary = {"findings": counts, FAILS: report.fails(context.config.fail_on)}
+    return Result(digest=digest_json([f.title for f in report.findings]), summary=summary)
+
+
+STAGE = Stage(
+    name="audit", version=1, config=AuditConfig, run=run,
+    needs=("ingest", "embed"), uses=("reduce", "probe"), reads=("seed", "split"),
+)  # fmt: skip

@@ -1,0 +1,63 @@
+"""Which records of a store a stage works on: modality, selection, split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from medssl.errors import StageError
+from medssl.reduction.selection import Selection
+from medssl.sampling.splits import SPLITS, assign_splits
+from medssl.stages.base import Context
+from medssl.stages.ingest import STORE
+from medssl.stages.reduce import SELECTION
+from medssl.store import Store
+from medssl.store.schema import PARTICIPANT
+from medssl.types import Rows
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The kept records of one modality, with the split of every participant."""
+
+    store: Store
+    modality: str
+    rows: Rows
+    participants: np.ndarray
+    """Participant of each row."""
+    splits: dict[str, str]
+    """Split of each participant of the store."""
+
+    def of(self, *names: str) -> Rows:
+        """Rows of participants of these splits."""
+        wanted = np.array([self.splits[p] in names for p in self.participants], dtype=bool)
+        return np.asarray(self.rows[wanted])
+
+    def counts(self) -> dict[str, int]:
+        """Participants with records, by split."""
+        present = set(self.participants)
+        return {name: sum(self.splits[p] == name for p in present) for name in SPLITS}
+
+
+def open_corpus(context: Context, modality: str) -> Corpus:
+    """Open what `ingest` and `reduce` left.
+
+    Raises:
+        StageError: The store holds no record of the modality, or none is kept.
+    """
+    store = Store.open(context.inputs["ingest"] / STORE)
+    rows = store.rows(modality=modality)
+    if len(rows) == 0:
+        there = sorted(set(store.column("modality")))
+        msg = f"the store holds no {modality} record; it holds: {', '.join(there)}"
+        raise StageError(msg)
+    if "reduce" in context.inputs:
+        rows = Selection.read(context.inputs["reduce"] / SELECTION).rows(store, rows)
+        if len(rows) == 0:
+            msg = f"the selection keeps no {modality} record: loosen the reduce stage"
+            raise StageError(msg)
+    return Corpus(
+        store, modality, rows, store.column(PARTICIPANT, rows),
+        assign_splits(store.participants, context.split),
+    )  # fmt: skip

@@ -1,0 +1,66 @@
+"""embed: bundle × store → embeddings, of the trained encoder and of untrained ones."""
+
+from __future__ import annotations
+
+from pydantic import Field, PositiveInt
+
+from medssl.config import StrictModel
+from medssl.files import digest_file, digest_json, read_json
+from medssl.stages.base import Context, Result, Stage
+from medssl.stages.pretrain import BUNDLE
+
+EMBEDDINGS = "embeddings.parquet"
+UNTRAINED = "untrained-{seed}.parquet"
+
+
+class EmbedConfig(StrictModel):
+    """How embeddings are computed."""
+
+    batch_size: PositiveInt = 256
+    untrained_seeds: int = Field(
+        3, ge=0, description="encoders with random weights, embedded beside as baselines"
+    )
+
+
+def run(context: Context) -> Result:
+    """Embed the kept records of all participants."""
+    from medssl.bundle import load_encoder
+    from medssl.encoders import parse_encoder_config
+    from medssl.evaluation.embed import embed_store
+    from medssl.evaluation.representation import summarise
+    from medssl.evaluation.untrained import untrained_encoder
+    from medssl.sampling.splits import TRAIN
+    from medssl.stages.data import open_corpus
+
+    config: EmbedConfig = context.config
+    bundle = context.inputs["pretrain"] / BUNDLE
+    encoder = load_encoder(bundle)
+    corpus = open_corpus(context, encoder.contract.modality)
+    context.run.dataset("store", corpus.store.digest)
+    total = len(corpus.rows) * (1 + config.untrained_seeds)
+    embeddings = embed_store(
+        encoder, corpus.store, corpus.rows, batch_size=config.batch_size,
+        metadata={"bundle": encoder.digest}, progress=lambda done, _: context.progress(done, total),
+    )  # fmt: skip
+    embeddings.write(context.out / EMBEDDINGS)
+    described = read_json(bundle / "config.json")
+    for seed in range(config.untrained_seeds):
+        random = untrained_encoder(
+            parse_encoder_config(described["encoder"]), encoder.contract, corpus.store,
+            corpus.of(TRAIN), limit=described["provenance"]["calibration records"],
+            seed=context.seed + seed,
+        )  # fmt: skip
+        embed_store(
+            random, corpus.store, corpus.rows, batch_size=config.batch_size,
+            metadata={"bundle": random.digest},
+        ).write(context.out / UNTRAINED.format(seed=seed))  # fmt: skip
+        context.progress((seed + 2) * len(corpus.rows), total)
+    summary = {"records": len(corpus.rows), **summarise(embeddings, context.seed)}
+    files = sorted(context.out.glob("*.parquet"))
+    return Result(digest=digest_json([digest_file(f) for f in files]), summary=summary)
+
+
+STAGE = Stage(
+    name="embed", version=1, config=EmbedConfig, run=run,
+    needs=("ingest", "pretrain"), uses=("reduce",), reads=("seed", "split"),
+)  # fmt: skip

@@ -1,0 +1,383 @@
+"""Run the stages of a pipeline file in order, skipping what is already there."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import Field
+
+from medssl.config import (
+    StrictModel,
+    find_problems,
+    join_problems,
+    merge,
+    nearest,
+    parse_overrides,
+    read_yaml,
+)
+from medssl.errors import ConfigError, StageError
+from medssl.files import publish_folder, read_json, write_json
+from medssl.sampling.splits import SplitConfig
+from medssl.stages.base import (
+    MANIFEST,
+    Context,
+    Manifest,
+    Progress,
+    Stage,
+    explain_difference,
+    key_parts,
+    list_outputs,
+    output_folder,
+    stage_key,
+)
+from medssl.stages.registry import STAGES
+from medssl.tracking import Run, Tracker
+
+logger = logging.getLogger(__name__)
+
+LATEST = "latest"
+_RUN_FILE = ".run.json"
+
+
+class TrackingConfig(StrictModel):
+    """Where runs are logged; the address itself is `$MLFLOW_TRACKING_URI`."""
+
+    enabled: bool = True
+    experiment: str = "medssl"
+
+
+class PipelineConfig(StrictModel):
+    """A pipeline file."""
+
+    name: str = Field("pipeline", pattern=r"^[\w.-]+$")
+    root: Path = Field(Path("medssl-runs"), description="outputs, below the working directory")
+    seed: int = Field(0, ge=0)
+    split: SplitConfig = SplitConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    inputs: dict[str, Path] = Field(
+        default_factory=dict, description="finished outputs from elsewhere, by stage name"
+    )
+    stages: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happens, or happened, to one stage."""
+
+    stage: str
+    action: str
+    """`"run"` or `"skip"`."""
+    why: str
+    folder: Path | None = None
+    summary: Mapping[str, Any] | None = None
+    seconds: float = 0.0
+
+
+StageProgress = Callable[[str], AbstractContextManager[Progress]]
+"""Opens a progress bar for a stage."""
+
+
+class Pipeline:
+    """A checked pipeline file: every stage's configuration is known to be valid.
+
+    Args:
+        path: The YAML file.
+        overrides: `key=value` items; `stage.key=value` reaches a stage.
+        only: Run this stage alone, with what the others left.
+
+    Raises:
+        ConfigError: Lists every problem of the whole file at once.
+    """
+
+    def __init__(
+        self, path: Path, overrides: Iterable[str] = (), *, only: str | None = None
+    ) -> None:
+        raw = merge(read_yaml(path), _place(parse_overrides(overrides), only))
+        if only is not None:
+            stages = raw.setdefault("stages", {})
+            if isinstance(stages, dict):
+                stages.setdefault(only, {})
+        problems = find_problems(PipelineConfig, raw, where="")
+        stages = raw.get("stages") or {}
+        self.configs: dict[str, StrictModel] = {}
+        for name, values in stages.items() if isinstance(stages, Mapping) else ():
+            if name not in STAGES:
+                problems.append(f"stages.{name}: unknown stage{nearest(str(name), list(STAGES))}")
+                continue
+            resolved = _resolve_paths(values or {}, path.resolve().parent)
+            model = STAGES[name].config
+            found = find_problems(model, resolved, where=str(name))
+            problems += found
+            if not found:
+                self.configs[name] = model.model_validate(resolved)
+        if problems:
+            msg = f"{path}: {join_problems(problems)}"
+            raise ConfigError(msg)
+        self.config = PipelineConfig.model_validate(raw)
+        self.root = self.config.root.expanduser().resolve()
+        self.only = only
+        self._check_inputs()
+
+    def _check_inputs(self) -> None:
+        order = [name for name in STAGES if name in self.configs]
+        for name in order:
+            for needed in STAGES[name].needs:
+                if needed not in self.configs and needed not in self.config.inputs:
+                    msg = (
+                        f"stage {name} needs {needed}: add it to the stages, or name a finished "
+                        f"output under inputs.{needed}"
+                    )
+                    raise ConfigError(msg)
+
+    def plan(self) -> list[Step]:
+        """Say for each stage whether it would run, and why; nothing is run or written."""
+        digests: dict[str, str] = {}
+        steps: list[Step] = []
+        changed: str | None = None
+        for name in self._order():
+            unknown = [n for n in self._reads(name) if n not in digests and n in self.configs]
+            if changed is not None and unknown:
+                steps.append(Step(name, "run", f"its input {unknown[0]} would be made anew"))
+                continue
+            step, manifest = self._look(name, digests)
+            steps.append(step)
+            if manifest is None:
+                changed = name
+            else:
+                digests[name] = manifest.digest
+        return steps
+
+    def run(
+        self, *, force: Iterable[str] = (), progress: StageProgress | None = None
+    ) -> list[Step]:
+        """Run what must be run, each stage as an MLflow run below one parent.
+
+        Args:
+            force: Stages to run although nothing changed.
+            progress: Opens a progress bar for a stage.
+        """
+        forced = set(force)
+        tracker = Tracker(
+            experiment=self.config.tracking.experiment, enabled=self.config.tracking.enabled
+        )
+        name = self.only or self.config.name
+        steps: list[Step] = []
+        folders: dict[str, Path] = {}
+        digests: dict[str, str] = {}
+        with tracker.run(name, tags={"medssl.pipeline": self.config.name}) as parent:
+            parent.params({"seed": self.config.seed, "split": self.config.split.model_dump()})
+            for stage in self._order():
+                step, manifest = self._look(stage, digests)
+                if self.only not in (None, stage):
+                    if manifest is None:
+                        msg = f"stage {self.only} needs {stage}, which must run first: {step.why}"
+                        raise StageError(msg)
+                elif manifest is None or stage in forced:
+                    run = parent if self.only else None
+                    step = self._run_stage(
+                        stage, digests, folders, tracker, parent, run, progress,
+                        step.why if manifest is None else "forced",
+                    )  # fmt: skip
+                    manifest = Manifest.read(_must(step.folder))
+                    steps.append(step)
+                else:
+                    parent.tags({f"medssl.skipped.{stage}": manifest.run_id or "yes"})
+                    steps.append(step)
+                folder = _must(step.folder)
+                folders[stage], digests[stage] = folder, manifest.digest
+                if stage not in self.config.inputs:
+                    _point_latest(folder)
+        return steps
+
+    def _order(self) -> list[str]:
+        wanted = [n for n in STAGES if n in self.configs or n in self.config.inputs]
+        if self.only is None:
+            return wanted
+        needed = {self.only}
+        for name in reversed(wanted):
+            if name in needed:
+                needed |= set(self._reads(name))
+        return [name for name in wanted if name in needed]
+
+    def _reads(self, name: str) -> tuple[str, ...]:
+        if name in self.config.inputs:
+            return ()
+        stage = STAGES[name]
+        given = {*self.configs, *self.config.inputs}
+        return tuple(n for n in (*stage.needs, *stage.uses) if n in given)
+
+    def _look(self, name: str, digests: Mapping[str, str]) -> tuple[Step, Manifest | None]:
+        """What is there of a stage; the manifest is None when it must run."""
+        if name in self.config.inputs:
+            folder = self.config.inputs[name].expanduser().resolve()
+            manifest = Manifest.read(folder)
+            return Step(name, "skip", "given under inputs", folder, manifest.summary), manifest
+        parts = self._parts(name, digests)
+        folder = output_folder(self.root, name, stage_key(parts))
+        if not (folder / MANIFEST).is_file():
+            return Step(name, "run", self._why(name, parts), folder), None
+        manifest = Manifest.read(folder)
+        damage = manifest.damage(folder)
+        if damage is not None:
+            return Step(name, "run", damage, folder), None
+        return Step(name, "skip", "nothing changed", folder, manifest.summary), manifest
+
+    def _parts(self, name: str, digests: Mapping[str, str]) -> dict[str, Any]:
+        inputs = {n: digests[n] for n in self._reads(name)}
+        return key_parts(
+            STAGES[name], self.configs[name], inputs,
+            seed=self.config.seed, split=self.config.split,
+        )  # fmt: skip
+
+    def _why(self, name: str, parts: Mapping[str, Any]) -> str:
+        latest = self.root / name / LATEST
+        if not (latest / MANIFEST).is_file():
+            return "it has not been run"
+        difference = explain_difference(Manifest.read(latest).parts, parts)
+        return f"changed: {difference}" if difference else "its output is gone"
+
+    def _run_stage(
+        self,
+        name: str,
+        digests: Mapping[str, str],
+        folders: Mapping[str, Path],
+        tracker: Tracker,
+        parent: Run,
+        run: Run | None,
+        progress: StageProgress | None,
+        why: str,
+    ) -> Step:
+        stage = STAGES[name]
+        parts = self._parts(name, digests)
+        key = stage_key(parts)
+        final = output_folder(self.root, name, key)
+        partial = final.with_name(f".{final.name}.partial")
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with _only_one(final), _opened(tracker, name, parent, run) as current:
+            if partial.exists():
+                for run_id in _left_runs(partial):
+                    tracker.fail_left_open(run_id)
+                if not stage.resumes:
+                    shutil.rmtree(partial)
+            partial.mkdir(exist_ok=True)
+            write_json(partial / _RUN_FILE, {"run_ids": [current.id, parent.id]})
+            config = self.configs[name]
+            current.params({name: config.model_dump(mode="json")})
+            current.tags({"medssl.stage": name, "medssl.key": key})
+            opened = progress(name) if progress else nullcontext(_no_progress)
+            started = time.perf_counter()
+            with opened as bar:
+                result = stage.run(
+                    Context(
+                        config=config,
+                        inputs={n: folders[n] for n in self._reads(name)},
+                        out=partial,
+                        seed=self.config.seed,
+                        split=self.config.split,
+                        run=current,
+                        progress=bar,
+                    )
+                )
+            seconds = time.perf_counter() - started
+            current.metrics({**_numbers(result.summary), "seconds": seconds})
+            (partial / _RUN_FILE).unlink()
+            manifest = Manifest(
+                stage=name, key=key, parts=parts, digest=result.digest,
+                outputs=list_outputs(partial), summary=dict(result.summary),
+                seconds=round(seconds, 3), run_id=current.id,
+            )  # fmt: skip
+            write_json(partial / MANIFEST, asdict(manifest))
+            publish_folder(partial, final)
+        return Step(name, "run", why, final, result.summary, seconds)
+
+
+def run_pipeline(path: str | Path, *overrides: str, **options: Any) -> list[Step]:
+    """Run a pipeline file from Python: `medssl.run_pipeline("pipelines/demo.yaml", "seed=1")`."""
+    return Pipeline(Path(path), overrides).run(**options)
+
+
+def _place(overrides: dict[str, Any], only: str | None) -> dict[str, Any]:
+    """Put `stage.key` below `stages`; without a stage, a key belongs to the only stage."""
+    placed: dict[str, Any] = {}
+    for key, value in overrides.items():
+        if key in STAGES:
+            placed = merge(placed, {"stages": {key: value}})
+        elif only is not None and key not in PipelineConfig.model_fields:
+            placed = merge(placed, {"stages": {only: {key: value}}})
+        else:
+            placed = merge(placed, {key: value})
+    return placed
+
+
+def _resolve_paths(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """Paths of sources are meant relative to the pipeline file."""
+    resolved = dict(values)
+    sources = resolved.get("sources")
+    if isinstance(sources, list):
+        resolved["sources"] = [
+            {**s, "path": str(base / Path(s["path"]).expanduser())}
+            if isinstance(s, Mapping)
+            and isinstance(s.get("path"), str)
+            and not s["path"].startswith("sample:")
+            else s
+            for s in sources
+        ]
+    return resolved
+
+
+def _only_one(final: Path) -> AbstractContextManager[Any]:
+    lock = FileLock(final.with_name(f".{final.name}.lock"), timeout=0)
+    try:
+        return lock.acquire()
+    except Timeout as error:
+        msg = f"another process is running this stage for {final}: wait for it to end"
+        raise StageError(msg) from error
+
+
+def _opened(
+    tracker: Tracker, name: str, parent: Run, run: Run | None
+) -> AbstractContextManager[Run]:
+    return nullcontext(run) if run is not None else tracker.run(name, parent=parent)
+
+
+def _left_runs(partial: Path) -> list[str]:
+    try:
+        return list(read_json(partial / _RUN_FILE)["run_ids"])
+    except (OSError, ValueError, KeyError):
+        return []  # killed before the runs had an id
+
+
+def _point_latest(folder: Path) -> None:
+    """Let `latest` beside the outputs point to those in use."""
+    link = folder.parent / f".{LATEST}.{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder.name)
+    link.replace(folder.parent / LATEST)
+
+
+def _numbers(summary: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    numbers: dict[str, float] = {}
+    for key, value in summary.items():
+        if isinstance(value, Mapping):
+            numbers |= _numbers(value, f"{prefix}{key}/")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            numbers[f"{prefix}{key}"] = float(value)
+    return numbers
+
+
+def _must(folder: Path | None) -> Path:
+    assert folder is not None
+    return folder
+
+
+def _no_progress(done: int, total: int) -> None:
+    """Nobody watches."""

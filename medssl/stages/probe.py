@@ -1,0 +1,64 @@
+"""probe: embeddings × labels → scores with participant-level intervals, beside their baselines."""
+
+from __future__ import annotations
+
+from medssl.evaluation.probes import ProbeConfig
+from medssl.files import digest_json, write_json
+from medssl.stages.base import Context, Result, Stage
+from medssl.stages.embed import EMBEDDINGS, UNTRAINED
+from medssl.stages.ingest import STORE
+
+PROBES = "probes.json"
+TABLE = "probes.md"
+PREDICTIONS = "predictions.parquet"
+
+
+def run(context: Context) -> Result:
+    """Write the probe table, and the predictions behind it for the audit."""
+    from medssl.evaluation.embeddings import Embeddings
+    from medssl.evaluation.probe import probe_store
+    from medssl.sampling.splits import TRAIN, assign_splits
+    from medssl.store import Store
+
+    store = Store.open(context.inputs["ingest"] / STORE)
+    embeddings = Embeddings.read(context.inputs["embed"] / EMBEDDINGS)
+    splits = assign_splits(store.participants, context.split)
+    table = probe_store(
+        embeddings, store, context.config, splits,
+        untrained=read_untrained(context),
+        pretraining=[p for p, split in splits.items() if split == TRAIN],
+        progress=context.progress,
+    )  # fmt: skip
+    value = table.to_dict()
+    write_json(context.out / PROBES, value)
+    (context.out / TABLE).write_text(table.to_markdown(), encoding="utf-8")
+    table.predictions_to_pandas().to_parquet(context.out / PREDICTIONS)
+    context.run.artifacts(context.out / PROBES)
+    context.run.artifacts(context.out / TABLE)
+    scores = {}
+    for row in table.rows:
+        prefix = "/".join(_tag(word) for word in (row.target, row.features, row.metric))
+        scores[prefix] = {
+            "value": row.interval.value, "low": row.interval.low, "high": row.interval.high,
+            "n": row.n_score,
+        }  # fmt: skip
+    return Result(digest=digest_json(value), summary={"scores": scores})
+
+
+def read_untrained(context: Context) -> list:  # type: ignore[type-arg]
+    """Embeddings of all untrained encoders that the embed stage left."""
+    from medssl.evaluation.embeddings import Embeddings
+
+    files = sorted(context.inputs["embed"].glob(UNTRAINED.format(seed="*")))
+    return [Embeddings.read(file) for file in files]
+
+
+def _tag(text: str) -> str:
+    """A name that MLflow takes as part of a metric's name."""
+    return "".join(c if c.isalnum() or c in "_-. " else "_" for c in text)
+
+
+STAGE = Stage(
+    name="probe", version=1, config=ProbeConfig, run=run,
+    needs=("ingest", "embed"), reads=("split",),
+)  # fmt: skip

@@ -1,0 +1,18 @@
+"""All stages, in the order in which data flow through them."""
+
+from __future__ import annotations
+
+from medssl.stages import audit, embed, ingest, pretrain, probe, reduce
+from medssl.stages.base import Stage
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        ingest.STAGE,
+        reduce.STAGE,
+        pretrain.STAGE,
+        embed.STAGE,
+        probe.STAGE,
+        audit.STAGE,
+    )
+}

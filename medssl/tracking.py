@@ -1,0 +1,217 @@
+"""MLflow, and nothing but MLflow, behind a dozen lines of interface."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+HOME_VARIABLE: Final = "MEDSSL_HOME"
+URI_VARIABLE: Final = "MLFLOW_TRACKING_URI"
+_RUN_VARIABLE: Final = "MLFLOW_RUN_ID"
+_EXPERIMENT_VARIABLE: Final = "MLFLOW_EXPERIMENT_ID"
+_FLUSH_METRICS: Final = 500
+_FLUSH_SECONDS: Final = 10.0
+_PARAM_LENGTH: Final = 6_000
+_PARAMS_PER_CALL: Final = 100
+_DATASET_DIGEST_LENGTH: Final = 36
+
+PRIVATE_KEYS: Final = frozenset(
+    {"path", "root", "store", "table", "inputs", "pattern", "pseudonym_key", "include", "salt"}
+)
+"""Settings that may hold an identifier or a secret; they are never sent to MLflow."""
+
+
+def home() -> Path:
+    """Where medssl keeps what belongs to the user and not to a project: `$MEDSSL_HOME`."""
+    return Path(os.environ.get(HOME_VARIABLE) or Path.home() / ".medssl").expanduser().resolve()
+
+
+def tracking_uri() -> str:
+    """`$MLFLOW_TRACKING_URI`, or one SQLite file at one absolute place."""
+    return os.environ.get(URI_VARIABLE) or f"sqlite:///{home() / 'mlflow.db'}"
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as dotted keys, without those that may hold an identifier.
+
+    >>> flatten({"fit": {"steps": 10}, "path": "/data/Jane Doe"})
+    {'fit.steps': '10'}
+    """
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if key in PRIVATE_KEYS:
+            continue
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        elif isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value):
+            flat |= flatten({str(i): v for i, v in enumerate(value)}, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = str(value)
+    return flat
+
+
+class Run:
+    """One MLflow run; metrics are buffered and written in batches."""
+
+    def __init__(self, client: MlflowClient | None, run_id: str, experiment_id: str) -> None:
+        self._client = client
+        self.id = run_id
+        self.experiment_id = experiment_id
+        self._metrics: list[Metric] = []
+        self._flushed = time.monotonic()
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Log settings under `cfg.`; private ones are left out."""
+        if self._client is None:
+            return
+        from mlflow.entities import Param
+
+        items = [Param(f"cfg.{k}", v[:_PARAM_LENGTH]) for k, v in flatten(values).items()]
+        for start in range(0, len(items), _PARAMS_PER_CALL):
+            self._client.log_batch(self.id, params=items[start : start + _PARAMS_PER_CALL])
+
+    def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
+        """Log numbers; they reach MLflow with the next batch."""
+        if self._client is None:
+            return
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._metrics += [Metric(k, float(v), now, step) for k, v in values.items()]
+        waited = time.monotonic() - self._flushed
+        if len(self._metrics) >= _FLUSH_METRICS or waited > _FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        if self._client is not None:
+            while self._metrics:
+                self._client.log_batch(self.id, metrics=self._metrics[:1000])
+                del self._metrics[:1000]
+        self._flushed = time.monotonic()
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Set tags."""
+        if self._client is not None:
+            from mlflow.entities import RunTag
+
+            self._client.log_batch(self.id, tags=[RunTag(k, v) for k, v in values.items()])
+
+    def artifacts(self, path: Path, folder: str | None = None) -> None:
+        """Copy a file or a folder into the run's artifacts."""
+        if self._client is None:
+            return
+        if path.is_dir():
+            self._client.log_artifacts(self.id, str(path), folder)
+        else:
+            self._client.log_artifact(self.id, str(path), folder)
+
+    def dataset(self, name: str, digest: str) -> None:
+        """Say which data were used: a digest, never a path."""
+        if self._client is None:
+            return
+        from mlflow.data.code_dataset_source import CodeDatasetSource
+        from mlflow.data.meta_dataset import MetaDataset
+        from mlflow.entities import DatasetInput
+
+        dataset = MetaDataset(
+            CodeDatasetSource(tags={}), name=name, digest=digest[:_DATASET_DIGEST_LENGTH]
+        )
+        self._client.log_inputs(self.id, [DatasetInput(dataset._to_mlflow_entity(), [])])
+        self.tags({f"medssl.{name}": digest})
+
+    def end(self, status: str) -> None:
+        """Close the run as FINISHED, FAILED or KILLED."""
+        if self._client is not None:
+            self.flush()
+            self._client.set_terminated(self.id, status)
+
+
+class Tracker:
+    """Opens runs in one experiment; with `enabled=False` it does nothing.
+
+    A run id that `mlflow run` left in the environment is continued by the first run opened.
+    """
+
+    def __init__(self, *, experiment: str = "medssl", enabled: bool = True) -> None:
+        self._client: MlflowClient | None = None
+        self._experiment_id = ""
+        self.uri = tracking_uri()
+        if enabled:
+            self._connect(experiment)
+
+    def _connect(self, experiment: str) -> None:
+        home().mkdir(parents=True, exist_ok=True)
+        # Protected data: nothing calls home. MLflow would report usage, and wait for it offline.
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        # A new database tells of every migration; nobody has asked.
+        for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        from mlflow import MlflowClient
+
+        self._client = MlflowClient(tracking_uri=self.uri)
+        self._experiment_id = os.environ.get(_EXPERIMENT_VARIABLE, "")
+        if self._experiment_id:
+            return
+        found = self._client.get_experiment_by_name(experiment)
+        if found is not None:
+            self._experiment_id = found.experiment_id
+            return
+        # Without an address of its own, a SQLite experiment scatters artifacts over the folders
+        # that commands are started in.
+        place = (home() / "artifacts" / experiment).as_uri() if "sqlite:" in self.uri else None
+        self._experiment_id = self._client.create_experiment(experiment, artifact_location=place)
+
+    @contextmanager
+    def run(
+        self, name: str, *, parent: Run | None = None, tags: Mapping[str, str] | None = None
+    ) -> Iterator[Run]:
+        """Open a run; it ends FINISHED, FAILED when the block raises, KILLED when interrupted."""
+        run = self._open(name, parent, dict(tags or {}))
+        try:
+            yield run
+        except Exception:
+            run.end("FAILED")
+            raise
+        except BaseException:
+            run.end("KILLED")
+            raise
+        run.end("FINISHED")
+
+    def fail_left_open(self, run_id: str) -> None:
+        """Close as FAILED a run whose process died without a word."""
+        if self._client is None or not run_id:
+            return
+        from mlflow.exceptions import MlflowException
+
+        try:
+            status = self._client.get_run(run_id).info.status
+        except MlflowException:
+            return  # it was deleted, or belongs to another tracking server
+        if status == "RUNNING":
+            self._client.set_terminated(run_id, "FAILED")
+
+    def _open(self, name: str, parent: Run | None, tags: dict[str, str]) -> Run:
+        if self._client is None:
+            return Run(None, "", "")
+        given = os.environ.pop(_RUN_VARIABLE, None) if parent is None else None
+        if given is not None:
+            run = Run(self._client, given, self._experiment_id)
+            run.tags(tags)
+            return run
+        from mlflow.tracking.context.registry import resolve_tags
+
+        tags = {**resolve_tags(), "mlflow.runName": name, **tags}
+        if parent is not None:
+            tags["mlflow.parentRunId"] = parent.id
+        created = self._client.create_run(self._experiment_id, tags=tags)
+        return Run(self._client, created.info.run_id, self._experiment_id)

@@ -1,0 +1,1 @@
+"""The training loop around a method: checkpoints, resume, monitors."""

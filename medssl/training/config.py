@@ -1,0 +1,27 @@
+"""Settings of the training loop: how long, how large, where."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from medssl.config import StrictModel
+from medssl.sampling.pairs import PairConfig
+
+
+class FitConfig(StrictModel):
+    """How long, how large, where."""
+
+    steps: PositiveInt = Field(1_000, description="optimiser steps")
+    batch_size: PositiveInt = Field(256, description="pairs per batch, over all processes")
+    accumulate: PositiveInt = Field(1, description="batches per optimiser step")
+    pairs: PairConfig = PairConfig()
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: PositiveInt = Field(1, description="processes on this machine; more than 1 is DDP")
+    deterministic: bool = Field(True, description="refuse kernels that do not repeat on a GPU")
+    checkpoint_every: PositiveInt = Field(250, description="steps")
+    log_every: PositiveInt = Field(10, description="steps")
+    monitor_every: PositiveInt = Field(100, description="steps between collapse checks")
+    monitor_records: int = Field(512, ge=0, description="validation records embedded for them")

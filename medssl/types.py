@@ -1,0 +1,62 @@
+"""The words of medssl as types: modalities, participants, array shapes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NewType
+
+import numpy as np
+from jaxtyping import Float32, Int64, Shaped
+
+ParticipantId = NewType("ParticipantId", str)
+"""Pseudonym of one participant, as made by `medssl.ingest.deidentify`."""
+
+Segment = Float32[np.ndarray, "channels time"]
+"""A fixed-length piece of a waveform, in the units of its record."""
+
+Segments = Float32[np.ndarray, "batch channels time"]
+"""Several segments of one length."""
+
+EmbeddingArray = Float32[np.ndarray, "records dim"]
+"""Encoder outputs, one row per record."""
+
+Rows = Int64[np.ndarray, " records"]
+"""Row numbers in a store's records table; they never change when data are appended."""
+
+Array = Shaped[np.ndarray, "..."]
+"""Any numeric array."""
+
+
+class Kind(StrEnum):
+    """How a modality is stored and read."""
+
+    WAVEFORM = "waveform"
+    IMAGE = "image"
+    VOLUME = "volume"
+    TEXT = "text"
+
+
+class Modality(StrEnum):
+    """What was measured."""
+
+    PPG = "ppg"
+    ECG = "ecg"
+    RESPIRATION = "respiration"
+    RADIOGRAPH = "radiograph"
+    VOLUME = "volume"
+    REPORT = "report"
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of array or text that holds this modality."""
+        return _KINDS[self]
+
+
+_KINDS = {
+    Modality.PPG: Kind.WAVEFORM,
+    Modality.ECG: Kind.WAVEFORM,
+    Modality.RESPIRATION: Kind.WAVEFORM,
+    Modality.RADIOGRAPH: Kind.IMAGE,
+    Modality.VOLUME: Kind.VOLUME,
+    Modality.REPORT: Kind.TEXT,
+}
