@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from medssl.evaluation.probe import ENCODER
 from medssl.stages.audit import FAILS, PAGE
 from medssl.stages.base import Progress as Advance
+from medssl.stages.embed import RANK_GAIN
 from medssl.stages.ingest import STORE
 from medssl.stages.pipeline import Step
 from medssl.stages.pretrain import BUNDLE
@@ -23,6 +25,10 @@ from medssl.tracking import tracking_uri
 if TYPE_CHECKING:
     from medssl.store import Store
 
+_ONLY_IN_FILE = {"partial_auroc"}
+"""Metrics that would make the closing table too long; probes.md has them."""
+_WIDTH_OF_FILES = 120
+"""Columns when the output is not a terminal."""
 _VERDICTS = {"better": "[green]better[/]", "worse": "[red]worse[/]", "unclear": "unclear"}
 
 
@@ -30,7 +36,9 @@ class Display:
     """Writes to the terminal; without one, bars become single lines."""
 
     def __init__(self) -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = Console(highlight=False)
+        if not self.console.is_terminal:
+            self.console = Console(highlight=False, width=_WIDTH_OF_FILES)
 
     @contextmanager
     def progress(self, stage: str) -> Iterator[Advance]:
@@ -56,12 +64,15 @@ class Display:
 
     def closing(self, steps: Sequence[Step]) -> None:
         """What was done, the probe table, and where things are."""
-        table = Table("stage", "", "why", "result", box=None, pad_edge=False)
+        table = Table("stage", "", "result", box=None, pad_edge=False)
         for step in steps:
-            took = f"ran, {step.seconds:.1f} s" if step.action == "run" else "skipped"
-            table.add_row(step.stage, took, step.why, _facts(step))
+            took = f"{step.seconds:.1f} s" if step.action == "run" else f"skipped: {step.why}"
+            table.add_row(step.stage, took, _facts(step))
         self.console.print(table)
         folders = {step.stage: step.folder for step in steps if step.folder is not None}
+        for step in steps:
+            if step.stage == "embed":
+                self._rank(step.summary or {})
         if "probe" in folders:
             self.probes(folders["probe"] / PROBES)
         self._places(folders)
@@ -69,33 +80,37 @@ class Display:
     def probes(self, path: Path) -> None:
         """The probe table: every score beside its baselines."""
         value = json.loads(path.read_text(encoding="utf-8"))
-        against = {
-            (d["target"], d["metric"], d["baseline"]): d for d in value["differences"]
-        }
-        shown: list[tuple[str, str]] = []
+        against = {(d["target"], d["metric"], d["baseline"]): d for d in value["differences"]}
+        rows = [row for row in value["rows"] if row["metric"] not in _ONLY_IN_FILE]
         table = Table(
-            "target", "metric", "features", "score [95 %]", "encoder − this [95 %]", "encoder is",
-            "participants", title="\nProbe", title_justify="left",
+            "target", "features", "score \\[95 %]", "encoder − this \\[95 %]", "the encoder is",
+            box=None, pad_edge=False, title_justify="left",
+            title=f"\nProbes, scored on {max(row['n_score'] for row in rows)} participants",
         )  # fmt: skip
-        for row in value["rows"]:
+        shown = None
+        for row in rows:
             group = (row["target"], row["metric"])
-            if shown and shown[-1] != group:
-                table.add_section()
-            new = not shown or shown[-1] != group
-            shown.append(group)
             difference = against.get((*group, row["features"]))
             table.add_row(
-                row["target"] if new else "",
-                row["metric"] if new else "",
+                "" if group == shown else f"{row['target']}, {row['metric'].upper()}",
                 row["features"],
                 _interval(row, "{:.3f}"),
                 _interval(difference, "{:+.3f}") if difference else "",
                 _VERDICTS[difference["verdict"]] if difference else "",
-                str(row["n_score"]),
+                style="bold" if row["features"] == ENCODER else "",
             )
+            shown = group
         self.console.print(table)
         for note in value["notes"]:
-            self.console.print(f"  {note}")
+            self.console.print(f"[dim]{note}[/]")
+
+    def _rank(self, summary: Mapping[str, Any]) -> None:
+        """Effective rank beside that of untrained encoders."""
+        rank, gain = summary["centred"]["effective_rank"], summary.get(RANK_GAIN)
+        text = f"\nEffective rank (centred) {_interval(rank, '{:.1f}')} of {summary['d']}"
+        if gain is not None:
+            text += f"; encoder − untrained {_interval(gain, '{:+.1f}')}"
+        self.console.print(text)
 
     def _places(self, folders: dict[str, Path]) -> None:
         table = Table(box=None, pad_edge=False, show_header=False)
@@ -107,7 +122,7 @@ class Display:
             table.add_row("audit page", str(folders["audit"] / PAGE))
         table.add_row("all runs", f"mlflow ui --backend-store-uri {tracking_uri()}")
         self.console.print()
-        self.console.print(table)
+        self.console.print(table, soft_wrap=True)
 
     def findings_fail(self, steps: Sequence[Step]) -> bool:
         """Whether an audit found something at or above its `fail_on`."""

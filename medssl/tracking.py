@@ -123,7 +123,8 @@ class Run:
         from mlflow.data.meta_dataset import MetaDataset
         from mlflow.entities import DatasetInput
 
-        dataset = MetaDataset(
+        # mypy takes a property that MetaDataset inherits on purpose for one that is missing.
+        dataset = MetaDataset(  # type: ignore[abstract]
             CodeDatasetSource(tags={}), name=name, digest=digest[:_DATASET_DIGEST_LENGTH]
         )
         self._client.log_inputs(self.id, [DatasetInput(dataset._to_mlflow_entity(), [])])

@@ -95,7 +95,6 @@ class Figure(StrictModel):
     alt: str = Field(description="what the picture shows, for those who cannot see it")
     caption: str = ""
     svg: str
-    wide: bool = False
 
 
 class ProbeRow(StrictModel):
@@ -149,7 +148,7 @@ class AuditReport(StrictModel):
         value["findings"] = [finding.model_dump(mode="json") for finding in self.sorted()]
         value["worst"] = self.worst().value
         value["counts"] = self.counts()
-        value["figures"] = [figure.model_dump(exclude={"svg", "wide"}) for figure in self.figures]
+        value["figures"] = [figure.model_dump(exclude={"svg"}) for figure in self.figures]
         if not identifiers:
             for finding in value["findings"]:
                 finding["participants"] = finding["records"] = finding["pairs"] = []

@@ -20,6 +20,12 @@ CEILING = 0.1
 """A copy is at most this fraction as far away as the other participants nearest to it."""
 OVERSAMPLING = 4
 """Lags are tried in quarters of a sample: resampling leaves copies between two samples."""
+FLAT = 1e-3
+"""A signal with less than this fraction of the usual spread is flat, and nobody's."""
+CLIP = 4.0
+"""Differences are clipped at this many times their mean size."""
+MIN_POWER = 0.25
+"""Share of each signal's power that the overlap must hold."""
 BLOCK = 256
 
 Reader = Callable[[np.ndarray], np.ndarray]
@@ -66,7 +72,7 @@ def nearest_matches(
         tolerance: Largest lag, as a fraction of the segment.
 
     Returns:
-        One match for each waveform that is not constant and has another participant to meet.
+        One match for each waveform that is not flat and has another participant to meet.
     """
     order = np.argsort(participants, kind="stable")
     averaged, alive = _average(read, order)
@@ -79,17 +85,19 @@ def nearest_matches(
 
 
 def _average(read: Reader, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Segments averaged down to at most `POINTS` samples, and which of them are not constant."""
-    pieces, alive = [], []
+    """Segments averaged down to at most `POINTS` samples, and which of them hold a signal."""
+    pieces, spreads = [], []
     for block in _blocks(len(order), BLOCK):
         wave = np.asarray(read(order[block]), dtype=np.float64)
         step = -(-wave.shape[-1] // POINTS)
         points = wave.shape[-1] // step
         wave = wave[..., : points * step]
         pieces.append(wave.reshape(*wave.shape[:-1], points, step).mean(-1).astype(np.float32))
-        varies = np.ptp(wave, axis=-1) > 0
-        alive.append(varies.all(-1) & np.isfinite(wave).all((-1, -2)))
-    return np.concatenate(pieces), np.concatenate(alive)
+        spreads.append(wave.std(axis=-1).min(axis=-1))  # NaN where a sample is not finite
+    spread = np.concatenate(spreads)
+    # A loose electrode gives a constant, on which resampling leaves equal ripples for everyone.
+    usual = np.median(spread[spread > 0]) if (spread > 0).any() else 0.0
+    return np.concatenate(pieces), spread > FLAT * usual
 
 
 def _candidates(averaged: np.ndarray, codes: np.ndarray, *, tolerance: float) -> np.ndarray:
@@ -186,7 +194,8 @@ def lagged_distance(
 
     With d the first difference, over the overlap of the two at lag l:
     1 - max_l  Σ_t d_left[t + l] d_right[t] / sqrt(Σ d_left² · Σ d_right²).
-    Channels are summed after each was scaled to unit power.
+    Differences are clipped at `CLIP` times their mean size, and channels are summed after each was
+    scaled to unit power.
 
     Args:
         left: Waveforms (n, channels, time).
@@ -214,14 +223,20 @@ def lagged_distance(
     from_b, to_b = np.maximum(-whole, 0), time - np.maximum(whole, 0)
     power = (power_a[:, to_a] - power_a[:, from_a]) * (power_b[:, to_b] - power_b[:, from_b])
     scale = np.sqrt(np.maximum(power, 0))
-    correlation = np.divide(cross[:, fine], scale, out=np.zeros_like(scale), where=scale > 1e-12)
+    # Over an overlap that holds little of either signal, rounding could look like agreement.
+    enough = power > (MIN_POWER * power_a[:, -1:]) * (MIN_POWER * power_b[:, -1:])
+    correlation = np.divide(cross[:, fine], scale, out=np.zeros_like(scale), where=enough)
     best = correlation.argmax(1)
     at_best = np.take_along_axis(correlation, best[:, None], axis=1)[:, 0]
     return 1 - np.clip(at_best, -1, 1), fine[best] / OVERSAMPLING
 
 
 def _differences(waves: np.ndarray) -> np.ndarray:
+    """First differences, clipped and scaled to unit power a channel."""
     steps = np.diff(np.asarray(waves, dtype=np.float64), axis=-1)
+    # Two artefacts of one sample each would correlate perfectly, and hide all the rest.
+    limit = CLIP * np.abs(steps).mean(axis=-1, keepdims=True)
+    steps = np.clip(steps, -limit, limit)
     norm = np.linalg.norm(steps, axis=-1, keepdims=True)
     scaled: np.ndarray = np.divide(steps, norm, out=np.zeros_like(steps), where=norm > 0)
     return scaled

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 
 from medssl.audit import figures
+from medssl.audit.baselines import baselines
 from medssl.audit.collapse import collapse
+from medssl.audit.config import AuditConfig
 from medssl.audit.exact_duplicates import exact_duplicates
-from medssl.audit.findings import AuditReport, Figure, Finding, ProbeRow, Severity, probe_rows
+from medssl.audit.findings import AuditReport, Figure, Finding, ProbeRow, probe_rows
 from medssl.audit.groups import grouped
 from medssl.audit.missingness import missingness
 from medssl.audit.near_duplicates import near_duplicates
@@ -21,7 +23,6 @@ from medssl.audit.overlap import participant_overlap
 from medssl.audit.quality import quality
 from medssl.audit.split_balance import AGE, split_balance
 from medssl.audit.subgroups import subgroup_gap
-from medssl.config import StrictModel
 from medssl.errors import StageError
 from medssl.sampling.splits import SPLITS, TRAIN
 from medssl.store.schema import MODALITY, PARTICIPANT, RATE, RECORD
@@ -38,40 +39,6 @@ PRETRAINING: Final = "pretraining"
 ENCODER: Final = "encoder"
 
 
-class AuditConfig(StrictModel):
-    """Thresholds of the audits, and the severity at which the stage fails."""
-
-    fail_on: Severity | None = Field(
-        default=None, description="exit code 3 from this severity on; null never fails"
-    )
-    colour_by: tuple[str, ...] = Field(
-        default=("age", "sex"), description="labels that colour the projection, where present"
-    )
-    subgroups: tuple[str, ...] = Field(
-        default=("sex", "age"), description="labels by which probe scores are compared"
-    )
-    expected_false: float = Field(
-        default=0.05, gt=0, description="near duplicates expected by chance in clean data"
-    )
-    lag_tolerance: float = Field(
-        default=0.125, ge=0, le=0.4, description="largest lag of a copy, of the segment's length"
-    )
-    max_records: int = Field(
-        default=10_000, ge=2, description="records of a modality compared for near duplicates"
-    )
-    min_rank_fraction: float = Field(default=0.05, ge=0, le=1)
-    max_dead_fraction: float = Field(default=0.1, ge=0, le=1)
-    min_subgroup: int = Field(default=20, ge=2, description="participants a subgroup needs")
-    max_auroc_gap: float = Field(default=0.1, gt=0)
-    max_relative_gap: float = Field(default=0.25, gt=0, description="of the MAE of everyone")
-    quality_floor: float = Field(default=0.5, ge=0, le=1)
-    max_poor: float = Field(default=0.25, ge=0, le=1, description="share of poor records")
-    max_missing: float = Field(default=0.2, ge=0, le=1, description="participants lacking a label")
-    max_split_difference: float = Field(default=0.5, gt=0, description="standard deviations")
-    overlays: int = Field(default=4, ge=0, description="pairs of duplicates drawn")
-    seed: int = 0
-
-
 def run_audit(
     store: Store,
     embeddings: Embeddings,
@@ -82,6 +49,7 @@ def run_audit(
     scored: Collection[str] | None = None,
     untrained: Embeddings | None = None,
     probe_table: Sequence[Mapping[str, Any]] = (),
+    differences: Sequence[Mapping[str, Any]] = (),
     predictions: Mapping[tuple[str, str], Predictions] | None = None,
     config: AuditConfig | None = None,
     meta: Mapping[str, JsonValue] | None = None,
@@ -102,6 +70,7 @@ def run_audit(
             but `train`.
         untrained: Embeddings of the same records by the untrained encoder.
         probe_table: Rows with target, features, metric, value, low, high, n_fit, n_score, note.
+        differences: Rows with target, metric, features, baseline, value, low, high, verdict.
         predictions: Out-of-sample predictions by (target, features), as in a probe table.
         config: Thresholds.
         meta: More to show at the foot of the page, such as the bundle's digest.
@@ -128,6 +97,7 @@ def run_audit(
             embeddings, untrained=untrained, min_rank_fraction=config.min_rank_fraction,
             max_dead_fraction=config.max_dead_fraction, seed=config.seed,
         ),
+        *baselines(differences, probes),
         *_subgroups(present, predictions or {}, config),
         *split_balance(
             present, splits, Counter(people.tolist()),

@@ -93,7 +93,16 @@ def build_case(
         n_pretrained=overlap,
         problem="",
     )
-    return replace(case, problem=_problem(case, config))
+    return replace(case, problem=_absent_category(target, labels) or _problem(case, config))
+
+
+def _absent_category(target: Target, labels: pd.DataFrame) -> str:
+    """A misspelt category looks like a rare one: say which there are."""
+    if target.positive is None or (labels[target.column] == target.positive).any():
+        return ""
+    found = sorted(map(str, labels[target.column].dropna().unique()))
+    shown = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
+    return f"nobody has {target.column} = {target.positive}; there is {shown or 'no label'}"
 
 
 def _problem(case: Case, config: ProbeConfig) -> str:

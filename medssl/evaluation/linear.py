@@ -1,4 +1,4 @@
-"""Linear models for many penalties at once: ridge by one decomposition, logistic by Newton."""
+"""Linear models for many penalties at once: ridge by one decomposition, logistic warm-started."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 
 MAX_STEPS: Final = 100
-TOLERANCE: Final = 1e-7
+TOLERANCE: Final = 1e-6
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,7 @@ def ridge_inner_losses(
 def logistic_path(x: np.ndarray, y: np.ndarray, new: np.ndarray, alphas: np.ndarray) -> np.ndarray:
     """Log-odds of L2-penalised logistic regression for every penalty.
 
-    Minimises Σ log(1 + exp(−ỹ(b + xw))) + α/2 ‖w‖² on standardised x, the intercept b free: the
-    model of scikit-learn's LogisticRegression with C = 1/α. Written out because a path with warm
-    starts in the space of the data's own directions is several times faster on small data. A
+    Minimises Σ log(1 + exp(−ỹ(b + xw))) + α/2 ‖w‖² on standardised x, the intercept b free. A
     training set with one class gives the log-odds of (n₁ + ½) / (n + 1).
 
     Args:
@@ -147,55 +146,24 @@ def logistic_path(x: np.ndarray, y: np.ndarray, new: np.ndarray, alphas: np.ndar
         Log-odds, shape (a, m).
     """
     count = y.sum()
-    prior = np.log((count + 0.5) / (len(y) - count + 0.5))
     if count in (0, len(y)):
-        return np.full((len(alphas), len(new)), prior)
+        return np.full((len(alphas), len(new)), np.log((count + 0.5) / (len(y) - count + 0.5)))
     scaler = Scaler.fit(x)
     fitted, wanted = scaler.apply(x), scaler.apply(new)
     if fitted.shape[1] > len(fitted):
         # The penalised optimum lies in the span of the rows.
         _, _, vt = np.linalg.svd(fitted, full_matrices=False)
         fitted, wanted = fitted @ vt.T, wanted @ vt.T
+    if fitted.shape[1] == 0:
+        return np.full((len(alphas), len(new)), np.log(count / (len(y) - count)))
     outputs = np.empty((len(alphas), len(new)))
-    weights = np.append(np.zeros(fitted.shape[1]), prior)
-    design = np.column_stack([fitted, np.ones(len(fitted))])
+    model = LogisticRegression(
+        solver="newton-cholesky", warm_start=True, max_iter=MAX_STEPS, tol=TOLERANCE
+    )
     for i in np.argsort(alphas)[::-1]:
-        weights = _newton(design, y, float(alphas[i]), weights)
-        outputs[i] = wanted @ weights[:-1] + weights[-1]
+        model.set_params(C=1.0 / float(alphas[i])).fit(fitted, y)
+        outputs[i] = model.decision_function(wanted)
     return outputs
-
-
-def _newton(design: np.ndarray, y: np.ndarray, alpha: float, start: np.ndarray) -> np.ndarray:
-    penalty = np.append(np.full(len(start) - 1, alpha), 0.0)
-    weights = start
-    value = _objective(design, y, penalty, weights)
-    for _ in range(MAX_STEPS):
-        probability = 1.0 / (1.0 + np.exp(-np.clip(design @ weights, -500, 500)))
-        gradient = design.T @ (probability - y) + penalty * weights
-        if np.abs(gradient).max() <= TOLERANCE * len(y):
-            break
-        curvature = (design.T * (probability * (1.0 - probability))) @ design
-        # The intercept has no penalty; separated classes would leave it without any curvature.
-        curvature[np.diag_indices_from(curvature)] += penalty + 1e-12 * len(y)
-        step = np.linalg.solve(curvature, gradient)
-        length = 1.0
-        while length > 1e-6:
-            trial = weights - length * step
-            reached = _objective(design, y, penalty, trial)
-            if reached <= value - 1e-4 * length * float(gradient @ step):
-                break
-            length *= 0.5
-        else:
-            break
-        weights, value = trial, reached
-    return weights
-
-
-def _objective(
-    design: np.ndarray, y: np.ndarray, penalty: np.ndarray, weights: np.ndarray
-) -> float:
-    odds = design @ weights
-    return float((np.logaddexp(0.0, odds) - y * odds).sum() + 0.5 * (penalty * weights**2).sum())
 
 
 def logistic_inner_losses(

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import rankdata
 
 MAX_FPR: Final = 0.1
 """False-positive rate up to which the partial AUROC is taken."""
@@ -91,7 +92,6 @@ def partial_auroc(
     weights: ArrayLike | None = None,
     *,
     max_fpr: float = MAX_FPR,
-    strata: ArrayLike | None = None,
 ) -> np.ndarray:
     """Area under the ROC curve left of a false-positive rate, standardised after McClish (1989).
 
@@ -104,7 +104,6 @@ def partial_auroc(
         scores: Larger means more positive, shape (n,).
         weights: As in `mae`.
         max_fpr: f, in (0, 1].
-        strata: As in `auroc`; strata are averaged by their number of pairs.
 
     Returns:
         Float64 array of shape (…); NaN where no pair of a positive and a negative is left.
@@ -116,7 +115,29 @@ def partial_auroc(
     def area(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> _Area:
         return _partial(labels, scores, weights, max_fpr)
 
-    return _over_strata(area, labels, scores, weights, strata)
+    return _over_strata(area, labels, scores, weights, None)
+
+
+def fold_ranks(scores: ArrayLike, folds: ArrayLike) -> np.ndarray:
+    """Rank of each score inside its fold, as (rank − ½) / size of the fold; ties share their mean.
+
+    Puts the scores of different cross-validation models on one scale. The partial AUROC needs it:
+    inside a fold of 26 participants a false-positive rate of 10 % is one participant, and the
+    mean over such folds lies too high (0.635 for a true 0.601 in simulations; ranked 0.601).
+
+    Args:
+        scores: Shape (n,).
+        folds: Fold of each row, shape (n,).
+
+    >>> fold_ranks([5.0, 7.0, 7.0, 0.1, 0.2], [0, 0, 0, 1, 1])
+    array([0.16666667, 0.66666667, 0.66666667, 0.25      , 0.75      ])
+    """
+    values, groups = np.asarray(scores, dtype=np.float64), np.asarray(folds)
+    ranks = np.empty(len(values))
+    for group in np.unique(groups):
+        rows = groups == group
+        ranks[rows] = (rankdata(values[rows]) - 0.5) / rows.sum()
+    return ranks
 
 
 @dataclass(frozen=True)
@@ -126,27 +147,32 @@ class Metric:
     Args:
         name: As written in tables and tracking.
         label: As shown to readers.
-        function: Called as `function(truth, predicted, weights)`, and with `strata=` for ranks.
+        function: Called as `function(truth, predicted, weights)`.
         higher_is_better: Which way is good.
-        ranks: Whether only the order of predictions matters, so that folds are strata.
+        folds: How predictions of different models come together: as they are, compared in pairs
+            inside a fold (`strata=`), or as `fold_ranks`.
     """
 
     name: str
     label: str
     function: Callable[..., np.ndarray]
     higher_is_better: bool
-    ranks: bool
+    folds: Literal["pooled", "pairs", "ranks"] = "pooled"
 
 
 METRICS: Final[dict[Literal["regression", "binary"], tuple[Metric, ...]]] = {
     "regression": (
-        Metric("mae", "MAE", mae, higher_is_better=False, ranks=False),
-        Metric("r2", "R²", r2, higher_is_better=True, ranks=False),
+        Metric("mae", "MAE", mae, higher_is_better=False),
+        Metric("r2", "R²", r2, higher_is_better=True),
     ),
     "binary": (
-        Metric("auroc", "AUROC", auroc, higher_is_better=True, ranks=True),
+        Metric("auroc", "AUROC", auroc, higher_is_better=True, folds="pairs"),
         Metric(
-            "partial_auroc", "AUROC, FPR ≤ 10 %", partial_auroc, higher_is_better=True, ranks=True
+            "partial_auroc",
+            "AUROC, FPR ≤ 10 %",
+            partial_auroc,
+            higher_is_better=True,
+            folds="ranks",
         ),
     ),
 }

@@ -25,7 +25,7 @@ from medssl.evaluation.baselines import (
 from medssl.evaluation.cases import Case, build_case
 from medssl.evaluation.embeddings import Embeddings
 from medssl.evaluation.heart_rate import heart_rate_features
-from medssl.evaluation.metrics import METRICS, Metric
+from medssl.evaluation.metrics import METRICS, Metric, fold_ranks
 from medssl.evaluation.probes import Predictions, ProbeConfig, cross_validate, holdout
 from medssl.evaluation.statistics import METHODS, Interval, WeightedMetric, resample
 from medssl.evaluation.tables import DifferenceRow, ProbeRow, ProbeTable
@@ -182,13 +182,16 @@ def _predict_one(case: Case, table: FeatureTable, config: ProbeConfig) -> Predic
 
 def weighted_metric(metric: Metric, predictions: Predictions) -> WeightedMetric:
     """A metric as a function of participant weights, averaged over the runs of the predictions."""
+    runs = list(zip(predictions.scores, predictions.folds, strict=True))
+    if metric.folds == "ranks":
+        runs = [(fold_ranks(scores, folds), folds) for scores, folds in runs]
 
     def evaluate(weights: np.ndarray) -> np.ndarray:
         total = np.zeros(len(weights))
-        for scores, folds in zip(predictions.scores, predictions.folds, strict=True):
-            options = {"strata": folds} if metric.ranks else {}
+        for scores, folds in runs:
+            options = {"strata": folds} if metric.folds == "pairs" else {}
             total += metric.function(predictions.truth, scores, weights, **options)
-        return total / len(predictions.scores)
+        return total / len(runs)
 
     return evaluate
 
@@ -287,7 +290,7 @@ def _general_notes(
     if config.folds is not None:
         notes.append(
             f"{config.repeats} × {config.folds}-fold cross-validation over participants; "
-            "AUROC compares participants inside a fold."
+            "AUROC compares participants inside a fold, partial AUROC their ranks in the fold."
         )
     missing = [name for name in (HEART_RATE, UNTRAINED) if name not in given]
     if missing:

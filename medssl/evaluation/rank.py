@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -94,30 +95,76 @@ def effective_rank_interval(
 ) -> Interval:
     """Effective rank with a delete-group jackknife interval over participants.
 
+    Args:
+        z: Embeddings, shape (n, d).
+        participants: Participant of each row, shape (n,).
+        centred: Whether to subtract the mean row first.
+        groups: Groups that are left out in turn.
+        level: Confidence level.
+        seed: Deals participants out to groups.
+    """
+    dealt = jackknife_groups(participants, groups=groups, seed=seed)
+    value, left_out = _leave_out(z, dealt, centred)
+    count = len(np.unique(participants))
+    return jackknife_interval(value, left_out, participants=count, records=len(z), level=level)
+
+
+def effective_rank_difference(
+    first: np.ndarray,
+    others: Sequence[np.ndarray],
+    participants: np.ndarray,
+    *,
+    centred: bool,
+    groups: int = 20,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Effective rank of `first` minus the mean of those of `others`, on the same records, paired.
+
+    Args:
+        first: Embeddings, shape (n, d).
+        others: Embeddings of the same records in the same order by other encoders, such as several
+            seeds of the untrained one, each of shape (n, d').
+        participants: Participant of each row, shape (n,).
+        centred: Whether to subtract the mean row first.
+        groups: Groups that are left out in turn, of both.
+        level: Confidence level.
+        seed: Deals participants out to groups.
+    """
+    dealt = jackknife_groups(participants, groups=groups, seed=seed)
+    one, one_left_out = _leave_out(first, dealt, centred)
+    rest = [_leave_out(other, dealt, centred) for other in others]
+    return jackknife_interval(
+        one - float(np.mean([rank for rank, _ in rest])),
+        one_left_out - np.mean([left_out for _, left_out in rest], axis=0),
+        participants=len(np.unique(participants)),
+        records=len(first),
+        level=level,
+    )
+
+
+def _leave_out(z: np.ndarray, dealt: np.ndarray, centred: bool) -> tuple[float, np.ndarray]:
+    """Effective rank of all rows, and with each group left out; NaN where it is not defined.
+
     Sums of rows and outer products are kept per group: leaving a group out is a subtraction.
     """
-    z = np.asarray(z, dtype=np.float64)
-    group = jackknife_groups(participants, groups=groups, seed=seed)
-    # The spectrum is the same after a shift of the origin when centred; it keeps the digits.
-    base = z - z.mean(axis=0) if centred else z
-    parts = [base[group == g] for g in range(int(group.max()) + 1)]
+    # A shift of the origin does not change the centred rank, and keeps the digits.
+    base = centre(z, centred)
+    parts = [base[dealt == group] for group in range(int(dealt.max()) + 1)]
     sums = np.stack([part.sum(axis=0) for part in parts])
     grams = [part.T @ part for part in parts]
     total_sum, total_gram = sums.sum(axis=0), np.sum(grams, axis=0)
 
     def rank(gram: np.ndarray, row_sum: np.ndarray, n: int) -> float:
+        if n == 0:
+            return math.nan
         if centred:
             gram = gram - np.outer(row_sum, row_sum) / n
-        sigma = _gram_singular_values(gram, max(z.shape))
+        sigma = _gram_singular_values(gram, max(base.shape))
         return entropy_rank(sigma) if sigma.sum() > 0 else math.nan
 
-    left_out = np.array(
-        [
-            rank(total_gram - gram, total_sum - row_sum, len(z) - len(part))
-            for gram, row_sum, part in zip(grams, sums, parts, strict=True)
-            if len(part) < len(z)
-        ]
-    )
-    value = rank(total_gram, total_sum, len(z))
-    count = len(np.unique(participants))
-    return jackknife_interval(value, left_out, participants=count, records=len(z), level=level)
+    left_out = [
+        rank(total_gram - gram, total_sum - row_sum, len(base) - len(part))
+        for gram, row_sum, part in zip(grams, sums, parts, strict=True)
+    ]
+    return rank(total_gram, total_sum, len(base)), np.array(left_out)

@@ -184,7 +184,7 @@ class BaseSource(StrictModel):
     overlap_seconds: NonNegativeFloat = 0.0
     channels: Annotated[
         tuple[Annotated[ChannelConfig, BeforeValidator(_named)], ...], BeforeValidator(_listed)
-    ] = Field(min_length=1, description="channels to take, in order")
+    ] = Field(description="channels to take, in order")
     units: str | None = Field(
         default=None, description="unit in the store; files in others are refused"
     )
@@ -223,6 +223,9 @@ class BaseSource(StrictModel):
             raise ValueError(msg)
         if self.segment_length < 2 or self.step < 1:
             msg = "segment_seconds times rate must give at least 2 samples"
+            raise ValueError(msg)
+        if not self.channels:
+            msg = "name at least one channel to take"
             raise ValueError(msg)
         names = [channel.stored for channel in self.channels]
         if len(set(names)) != len(names):
@@ -318,7 +321,7 @@ SourceConfig = Annotated[WfdbSource | TextSource, Field(discriminator="format")]
 class IngestConfig(StrictModel):
     """What to read, and how to cut it into records."""
 
-    sources: tuple[SourceConfig, ...] = Field(min_length=1)
+    sources: tuple[SourceConfig, ...]
     pseudonym_key: str = Field(
         default="medssl", min_length=1, description="secret behind the pseudonyms"
     )
@@ -329,6 +332,9 @@ class IngestConfig(StrictModel):
 
     @model_validator(mode="after")
     def _check_names(self) -> IngestConfig:
+        if not self.sources:
+            msg = "name at least one source"
+            raise ValueError(msg)
         names = [source.name for source in self.sources]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

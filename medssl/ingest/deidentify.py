@@ -30,7 +30,7 @@ def pseudonym(original: str, *, source: str, key: str) -> ParticipantId:
         key: Secret of the installation; without it pseudonyms cannot be recomputed by guessing.
 
     >>> pseudonym("23", source="ppg_bp", key="medssl")
-    'p89f6f84b7b5f'
+    'pb1e6ff5c28f9'
     """
     return ParticipantId("p" + _keyed(("participant", source, original), key))
 

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -105,40 +106,48 @@ def _succeeded(future: Future[R]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def _alone(function: Callable[[Sequence[T]], R], batch: Sequence[T]) -> R:
-    with _pool(1) as pool:
-        return pool.submit(function, batch).result()
+class _Alone:
+    """One process at a time, started again when it died."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __call__(self, function: Callable[[Sequence[T]], R], batch: Sequence[T]) -> R:
+        """Work on a batch; raises BrokenProcessPool when it kills the process."""
+        if self._pool is None:
+            self._pool = _pool(1)
+        try:
+            return self._pool.submit(function, batch).result()
+        except BrokenProcessPool:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the process."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
+            self._pool = None
 
 
 def _rescue(function: Callable[[Sequence[T]], R], batch: Sequence[T]) -> Outcome[T, R]:
     """Work on a batch whose process died, and find the items that kill."""
+    alone = _Alone()
     try:
-        return Outcome(batch, _alone(function, batch))
-    except BrokenProcessPool:
-        pass
-    killed = _find_killers(function, batch)
-    left = [item for number, item in enumerate(batch) if number not in killed]
-    if killed and left:
-        try:
-            result = _alone(function, left)
-            return Outcome(batch, result, tuple(batch[number] for number in sorted(killed)))
-        except BrokenProcessPool:
-            pass
-    # Either every item kills, or they only kill together: none of them can be worked on.
-    return Outcome(batch, None, tuple(batch))
-
-
-def _find_killers(function: Callable[[Sequence[T]], R], batch: Sequence[T]) -> set[int]:
-    killed: set[int] = set()
-    pool = _pool(1)
-    try:
-        for number, item in enumerate(batch):
+        # Only one batch under way killed its worker; most likely this one is innocent.
+        with suppress(BrokenProcessPool):
+            return Outcome(batch, alone(function, batch))
+        killed, left = [], []
+        for item in batch:
             try:
-                pool.submit(function, [item]).result()
+                alone(function, [item])
             except BrokenProcessPool:
-                killed.add(number)
-                pool.shutdown(wait=True)
-                pool = _pool(1)
+                killed.append(item)
+            else:
+                left.append(item)
+        if killed and left:
+            with suppress(BrokenProcessPool):
+                return Outcome(batch, alone(function, left), tuple(killed))
+        # Either every item kills, or they only kill together: none of them can be worked on.
+        return Outcome(batch, None, tuple(batch))
     finally:
-        pool.shutdown(wait=True)
-    return killed
+        alone.close()

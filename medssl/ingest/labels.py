@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -78,7 +79,7 @@ def _excel_cells(path: Path) -> list[list[str]]:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         rows = [["" if cell is None else str(cell) for cell in row] for row in book.active.values]
         book.close()
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         msg = f"table {path} is not an Excel workbook: convert it to csv"
         raise IngestError(msg) from error
     return rows
@@ -233,7 +234,7 @@ def _column(
 ) -> pa.Array:
     words = [value for value in values if isinstance(value, str)]
     if numeric or name in NUMERIC:
-        unreadable[name] += len(words)
+        unreadable.update([name] * len(words))
         values = [None if isinstance(value, str) else value for value in values]
         words = []
     if words:

@@ -15,6 +15,7 @@ from typing import Final
 import filelock
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from medssl.errors import IngestError, StoreError
 from medssl.ingest.batch import (
@@ -257,10 +258,17 @@ def _require_same_recipe(config: IngestConfig, store: Store) -> None:
     Raises:
         IngestError: Names the source and what differs.
     """
-    columns = [schema.SOURCE, schema.RATE, schema.CHANNELS, schema.SHAPE, schema.MODALITY]
+    columns = [
+        schema.SOURCE,
+        schema.RATE,
+        schema.CHANNELS,
+        schema.SHAPE,
+        schema.MODALITY,
+        schema.UNITS,
+    ]
     table = store.records.select(columns)
     for source in config.sources:
-        rows = table.filter(pa.compute.equal(table.column(schema.SOURCE), source.name))
+        rows = table.filter(pc.equal(table.column(schema.SOURCE), source.name))
         if not len(rows):
             continue
         held = rows.slice(0, 1).to_pylist()[0]
@@ -269,6 +277,7 @@ def _require_same_recipe(config: IngestConfig, store: Store) -> None:
             schema.RATE: source.rate,
             schema.CHANNELS: [channel.stored for channel in source.channels],
             schema.SHAPE: [len(source.channels), source.segment_length],
+            schema.UNITS: source.units or held[schema.UNITS],
         }
         for column, value in now.items():
             if held[column] != value:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import lightning
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -47,7 +48,7 @@ class WearableMethod(lightning.LightningModule):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "weights"))
             self.encoder = build_encoder(config.encoder)
-            self.head = config.head.build(int(self.encoder.dim))  # type: ignore[arg-type]
+            self.head = config.head.build(self.encoder.dim)
         self.teacher = MomentumTeacher(self._student(), momentum=config.momentum)
         self.views = config.views.build()
 
@@ -100,7 +101,7 @@ class WearableMethod(lightning.LightningModule):
                 )
                 raise ObjectiveError(msg)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam over the student, and its schedule by step."""
         settings = self.config.optimiser
         student = [*self.encoder.parameters(), *self.head.parameters()]

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from medssl.errors import StoreError
@@ -57,10 +58,10 @@ class Selection:
     @property
     def digest(self) -> str:
         """Digest of what is kept, and why the rest is not."""
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, self.table.schema) as writer:
-            writer.write_table(self.table.combine_chunks())
-        return digest_bytes(self.store_digest.encode() + sink.getvalue().to_pybytes())
+        left_out = self.table.filter(pc.invert(self.table["keep"]))
+        columns = [left_out[name].to_pylist() for name in left_out.column_names]
+        lines = "\n".join(repr(row) for row in zip(*columns, strict=True))
+        return digest_bytes(f"{self.store_digest}\n{self.table.num_rows}\n{lines}".encode())
 
     def counts(self) -> dict[str, int]:
         """Number of records kept, and left out by reason."""
@@ -110,7 +111,8 @@ class Selection:
                 f"{store.digest[:8]}: run the reduce stage again"
             )
             raise StoreError(msg)
-        return np.asarray(rows)[self.keep[rows]]
+        kept: Rows = np.asarray(rows)[self.keep[rows]]
+        return kept
 
     def write(self, path: Path) -> None:
         """Write one Parquet file, atomically."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from medssl.audit.run import AuditConfig
+from medssl.audit.config import AuditConfig
 from medssl.files import digest_json, read_json
 from medssl.stages.base import Context, Result, Stage
 from medssl.stages.embed import EMBEDDINGS
 from medssl.stages.probe import PREDICTIONS, PROBES, read_untrained
 
 PAGE = "audit.html"
-FINDINGS = "audit.json"
 FAILS = "fails"
 
 
@@ -26,19 +25,19 @@ def run(context: Context) -> Result:
     embeddings = Embeddings.read(context.inputs["embed"] / EMBEDDINGS)
     corpus = open_corpus(context, embeddings.metadata["modality"])
     untrained = read_untrained(context)
-    probes, predictions = [], None
+    probes, predictions = {"rows": [], "differences": []}, None
     if "probe" in context.inputs:
-        probes = read_json(context.inputs["probe"] / PROBES)["rows"]
+        probes = read_json(context.inputs["probe"] / PROBES)
         frame = pd.read_parquet(context.inputs["probe"] / PREDICTIONS)
         predictions = predictions_from_frame(frame) if len(frame) else None
     report = run_audit(
         corpus.store, embeddings, rows=corpus.rows, splits=corpus.splits,
         untrained=untrained[0] if untrained else None,
-        probe_table=probes, predictions=predictions, config=context.config,
-        meta={"pipeline seed": context.seed},
+        probe_table=probes["rows"], differences=probes["differences"], predictions=predictions,
+        config=context.config,
+        meta={"bundle digest": embeddings.metadata["bundle"], "pipeline seed": context.seed},
     )  # fmt: skip
     write_report(report, context.out / PAGE)
-    (context.out / FINDINGS).write_text(report.to_json(), encoding="utf-8")
     counts = report.counts()
     summary = {"findings": counts, FAILS: report.fails(context.config.fail_on)}
     return Result(digest=digest_json([f.title for f in report.findings]), summary=summary)

@@ -11,6 +11,8 @@ from medssl.stages.pretrain import BUNDLE
 
 EMBEDDINGS = "embeddings.parquet"
 UNTRAINED = "untrained-{seed}.parquet"
+RANK_GAIN = "effective_rank_gain"
+"""Key of the summary: centred effective rank of the encoder minus that of the untrained ones."""
 
 
 class EmbedConfig(StrictModel):
@@ -27,6 +29,7 @@ def run(context: Context) -> Result:
     from medssl.bundle import load_encoder
     from medssl.encoders import parse_encoder_config
     from medssl.evaluation.embed import embed_store
+    from medssl.evaluation.rank import effective_rank_difference
     from medssl.evaluation.representation import summarise
     from medssl.evaluation.untrained import untrained_encoder
     from medssl.sampling.splits import TRAIN
@@ -44,18 +47,26 @@ def run(context: Context) -> Result:
     )  # fmt: skip
     embeddings.write(context.out / EMBEDDINGS)
     described = read_json(bundle / "config.json")
+    others = []
     for seed in range(config.untrained_seeds):
         random = untrained_encoder(
             parse_encoder_config(described["encoder"]), encoder.contract, corpus.store,
             corpus.of(TRAIN), limit=described["provenance"]["calibration records"],
             seed=context.seed + seed,
         )  # fmt: skip
-        embed_store(
+        other = embed_store(
             random, corpus.store, corpus.rows, batch_size=config.batch_size,
             metadata={"bundle": random.digest},
-        ).write(context.out / UNTRAINED.format(seed=seed))  # fmt: skip
+        )  # fmt: skip
+        other.write(context.out / UNTRAINED.format(seed=seed))
+        others.append(other.values)
         context.progress((seed + 2) * len(corpus.rows), total)
     summary = {"records": len(corpus.rows), **summarise(embeddings, context.seed)}
+    if others:
+        gain = effective_rank_difference(
+            embeddings.values, others, embeddings.participants, centred=True, seed=context.seed
+        )
+        summary[RANK_GAIN] = gain.to_dict()
     files = sorted(context.out.glob("*.parquet"))
     return Result(digest=digest_json([digest_file(f) for f in files]), summary=summary)
 

@@ -106,7 +106,11 @@ class Pipeline:
             stages = raw.setdefault("stages", {})
             if isinstance(stages, dict):
                 stages.setdefault(only, {})
-        problems = find_problems(PipelineConfig, raw, where="")
+        known = [*PipelineConfig.model_fields, *STAGES]
+        unknown = [key for key in raw if key not in PipelineConfig.model_fields]
+        problems = [f"{key}: unknown key{nearest(str(key), known)}" for key in unknown]
+        raw = {key: value for key, value in raw.items() if key not in unknown}
+        problems += find_problems(PipelineConfig, raw, where="")
         stages = raw.get("stages") or {}
         self.configs: dict[str, StrictModel] = {}
         for name, values in stages.items() if isinstance(stages, Mapping) else ():

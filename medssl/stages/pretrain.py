@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field, PositiveInt
@@ -50,7 +51,7 @@ def run(context: Context) -> Result:
     data = PairData(corpus.store, rows, config, seed=context.seed)
     latest: dict[str, float] = {}
 
-    def report(step: int, values: dict[str, float]) -> None:
+    def report(step: int, values: Mapping[str, float]) -> None:
         latest.update(values)
         context.run.metrics(values, step=step)
         context.progress(step, config.steps)

@@ -32,7 +32,9 @@ class MomentumTeacher(nn.Module):
             if isinstance(module, _DropoutNd):
                 module.p = 0.0
         self.average = AveragedModel(
-            follower, multi_avg_fn=get_ema_multi_avg_fn(momentum), use_buffers=True
+            follower,
+            multi_avg_fn=get_ema_multi_avg_fn(momentum),  # type: ignore[no-untyped-call]
+            use_buffers=True,
         )
         self.average.requires_grad_(False)
 

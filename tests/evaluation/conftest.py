@@ -59,22 +59,22 @@ def _alternate(names: np.ndarray) -> dict[str, str]:
     return {name: pattern[i % 10] for i, name in enumerate(names.tolist())}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def planted() -> Callable[..., tuple[Embeddings, pd.DataFrame]]:
     return _planted
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def alternate() -> Callable[[np.ndarray], dict[str, str]]:
     return _alternate
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def pulse() -> Callable[..., np.ndarray]:
     return _pulse
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def record() -> Callable[..., Record]:
     return _record
 

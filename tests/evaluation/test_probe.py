@@ -40,7 +40,7 @@ def untrained(like: Embeddings, seed: int) -> Embeddings:
     return Embeddings(like.records, like.participants, like.sessions, values)
 
 
-@pytest.fixture(params=[None, 5], ids=["holdout", "folds"])
+@pytest.fixture(scope="module", params=[None, 5], ids=["holdout", "folds"])
 def table(request: pytest.FixtureRequest, planted: Callable, alternate: Callable) -> ProbeTable:
     """Planted, synthetic signal: the encoder knows age and sex, and nothing of the noise."""
     embeddings, labels = planted(count=300)
@@ -179,6 +179,7 @@ def test_what_cannot_be_probed_says_why(planted: Callable, alternate: Callable) 
     labels["same"] = 5.0
     targets = [
         {"name": "one", "column": "one", "kind": "binary", "positive": "F"},
+        {"name": "typo", "column": "sex", "kind": "binary", "positive": "Female"},
         {"name": "rare", "column": "rare", "kind": "regression"},
         {"name": "same", "column": "same", "kind": "regression"},
         {"name": "age", "column": "age", "kind": "regression"},
@@ -186,6 +187,7 @@ def test_what_cannot_be_probed_says_why(planted: Callable, alternate: Callable) 
     found = run_probes(embeddings, labels, config(targets=targets), splits)
     for target, metric, reason in (
         ("one", "auroc", "0 participants of the rarer class to fit on"),
+        ("typo", "auroc", "nobody has sex = Female; there is F, M"),
         ("rare", "mae", "7 participants to fit on, at least 10"),
         ("same", "r2", "the same value"),
     ):

@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import pdist
 
 from medssl.evaluation.embeddings import Embeddings
-from medssl.evaluation.rank import effective_rank_interval, singular_values
+from medssl.evaluation.rank import (
+    effective_rank_difference,
+    effective_rank_interval,
+    singular_values,
+)
 from medssl.evaluation.representation import (
     alignment,
     dead_dimensions,
@@ -79,6 +83,21 @@ def test_rank_interval_leaves_groups_out(centred: bool) -> None:
     left_out = [effective_rank(z[owners != name], centred=centred) for name in np.unique(owners)]
     error = np.sqrt(9 / 10 * np.var(left_out) * 10)
     assert found.high - found.value == pytest.approx(2.262157 * error, rel=1e-5)
+
+
+def test_rank_difference_is_paired() -> None:
+    rng = np.random.default_rng(0)
+    owners = np.repeat(np.arange(40).astype(str), 3)
+    z = rng.normal(size=(120, 8)) * np.geomspace(1, 0.05, 8)
+    flatter = z @ np.diag(np.geomspace(1, 1.3, 8))
+    found = effective_rank_difference(flatter, [z], owners, centred=True)
+    expected = effective_rank(flatter, centred=True) - effective_rank(z, centred=True)
+    assert found.value == pytest.approx(expected)
+    alone = effective_rank_interval(z, owners, centred=True)
+    assert found.low > 0
+    assert found.high - found.low < 0.5 * (alone.high - alone.low)
+    same = effective_rank_difference(z, [z, z], owners, centred=False)
+    assert (same.value, same.low, same.high) == (0, 0, 0)
 
 
 def test_bootstrap_of_the_rank_would_miss_the_estimate() -> None:

@@ -31,12 +31,12 @@ def _segment(participant: str, data: np.ndarray, **changes: object) -> Record:
     return Record(participant=participant, data=data, **(fields | changes))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def segment() -> Callable[..., Record]:
     return _segment
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def recording() -> Callable[..., list[Record]]:
     """Segments of one recording, with values that differ between participants and positions."""
 
@@ -48,7 +48,7 @@ def recording() -> Callable[..., list[Record]]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def other() -> Callable[..., Record]:
     """A record that is no waveform."""
 
@@ -65,7 +65,7 @@ def other() -> Callable[..., Record]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def stage() -> Callable[..., pa.Table]:
     """Write recordings to a staging folder; gives their rows."""
 
@@ -78,7 +78,7 @@ def stage() -> Callable[..., pa.Table]:
     return write
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def add() -> Callable[..., Store]:
     """Append rows with no labels and no ledger."""
 
@@ -92,7 +92,7 @@ def add() -> Callable[..., Store]:
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def in_child() -> Callable[[Callable[[], str]], tuple[int, str]]:
     """Run a function in a forked process; gives its wait status and what it returned."""
 

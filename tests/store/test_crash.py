@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import resource
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -17,16 +18,24 @@ from medssl.store import ShardWriter, Store, verify, write_store
 from medssl.store import writer as writer_module
 
 
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory, recording, stage):
+    folder = tmp_path_factory.mktemp("origin")
+    write_store(folder / "store", recording("p1", count=20))
+    recordings = [recording(f"p{n}", count=40) for n in range(2, 12)]
+    rows = stage(folder / "staging", recordings)
+    shutil.copytree(folder / "store", folder / "twin")
+    write_store(folder / "twin", [record for records in recordings for record in records])
+    return folder, rows
+
+
 @pytest.fixture
-def scene(tmp_path, recording, stage):
+def scene(origin, tmp_path):
     """A store with one version, a staging folder for the second, and what the second should be."""
-    path, staging = tmp_path / "store", tmp_path / "staging"
-    write_store(path, recording("p1", count=20))
-    rows = stage(staging, [recording(f"p{n}", count=40) for n in range(2, 12)])
-    twin = tmp_path / "twin"
-    write_store(twin, recording("p1", count=20))
-    whole = write_store(twin, [r for n in range(2, 30) for r in recording(f"p{n}", count=200)])
-    return path, staging, rows, whole
+    folder, rows = origin
+    path = shutil.copytree(folder / "store", tmp_path / "store")
+    staging = shutil.copytree(folder / "staging", tmp_path / "staging")
+    return path, staging, rows, Store.open(folder / "twin")
 
 
 def check_whole(path: Path, old: Store, new: Store) -> int:
@@ -78,25 +87,19 @@ def test_killed_at_a_random_moment(scene, add, tmp_path, moment):
     path, staging, rows, whole = scene
     old = Store.open(path)
     begun = time.perf_counter()
-    write_store(tmp_path / "timed", [])
-    add(tmp_path / "timed", copy_of(staging, tmp_path / "copy"), rows)
+    add(tmp_path / "timed", shutil.copytree(staging, tmp_path / "copy"), rows)
     duration = time.perf_counter() - begun
     child = os.fork()
     if child == 0:
-        add(path, staging, rows)
-        os._exit(0)
+        try:
+            add(path, staging, rows)
+        finally:
+            os._exit(0)
     time.sleep(duration * moment * random.uniform(0.8, 1.2))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     check_whole(path, old, whole)
     finish(path, staging, rows, whole, add)
-
-
-def copy_of(staging: Path, target: Path) -> Path:
-    target.mkdir()
-    for shard in staging.iterdir():
-        (target / shard.name).write_bytes(shard.read_bytes())
-    return target
 
 
 def test_killed_while_writing_shards(tmp_path, recording, in_child):
@@ -172,9 +175,11 @@ def test_the_second_of_two_writers_is_refused_at_once(scene, add, monkeypatch):
             os.read(proceed[0], 1)
             real(*arguments)
 
-        monkeypatch.setattr(writer_module, "write_manifest", slowly)
-        add(path, staging, rows)
-        os._exit(0)
+        try:
+            monkeypatch.setattr(writer_module, "write_manifest", slowly)
+            add(path, staging, rows)
+        finally:
+            os._exit(0)
     os.read(inside[0], 1)
     begun = time.perf_counter()
     with pytest.raises(StoreError, match="another process is writing") as caught:

@@ -67,7 +67,7 @@ def test_shards_roll_over_between_members(tmp_path, recording):
     assert len(shards) > 2
     assert [shard.name for shard in shards] == [f"part-{i:05d}.tar" for i in range(len(shards))]
     assert all(shard.stat().st_size <= limit for shard in shards)
-    members = sum((names(shard) for shard in shards), [])
+    members = [name for shard in shards for name in names(shard)]
     assert [name.split(".")[0] for name in members] == [f"p{number}" for number in range(12)]
     assert set(table.column("shard").to_pylist()) == {shard.name for shard in shards}
 
@@ -91,10 +91,14 @@ def test_the_same_records_give_the_same_bytes(tmp_path, recording, other):
 
 
 def test_a_failing_block_leaves_nothing(tmp_path, recording):
-    with pytest.raises(RuntimeError), ShardWriter(tmp_path, "part") as writer:
-        writer.add(recording("p1"))
-        assert [path.suffix for path in tmp_path.iterdir()] == [".partial"]
-        raise RuntimeError
+    def write():
+        with ShardWriter(tmp_path, "part") as writer:
+            writer.add(recording("p1"))
+            assert [path.suffix for path in tmp_path.iterdir()] == [".partial"]
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write()
     assert list(tmp_path.iterdir()) == []
 
 

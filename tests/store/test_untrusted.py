@@ -121,7 +121,7 @@ def test_flipped_bytes_in_frames_never_read_as_other_shapes(path):
     whole = shard.read_bytes()
     generator = np.random.default_rng(0)
     outcomes = set()
-    for position in generator.integers(0, size, size=300):
+    for position in generator.integers(0, size, size=150):
         data = bytearray(whole)
         data[start + position] ^= int(generator.integers(1, 256))
         shard.write_bytes(data)
@@ -130,8 +130,7 @@ def test_flipped_bytes_in_frames_never_read_as_other_shapes(path):
             outcomes.add("read")
             assert (found.shape, found.dtype) == ((6, 7, 8), np.int16)
         except StoreError as error:
-            outcomes.add("refused")
-            assert "row 3" in str(error)
+            outcomes.add("refused" if "row 3" in str(error) else "unnamed")
     assert outcomes == {"read", "refused"}
 
 
@@ -141,7 +140,7 @@ def test_text_that_is_no_text(path):
     data = bytearray(shard.read_bytes())
     data[int(store.column("offset")[4])] = 0xFF
     shard.write_bytes(data)
-    with pytest.raises(StoreError, match="row 4 .* is not UTF-8 text"):
+    with pytest.raises(StoreError, match=r"row 4 .* is not UTF-8 text"):
         Store.open(path).read_record(4)
 
 
@@ -192,7 +191,7 @@ def test_damaged_manifests(path, edit, recording):
     manifest = path / "store.json"
     manifest.write_text(edit(manifest.read_text()))
     for use in (Store.open, lambda p: write_store(p, recording("p9"))):
-        with pytest.raises(StoreError, match="store.json is damaged") as caught:
+        with pytest.raises(StoreError, match=r"store\.json is damaged") as caught:
             use(path)
         assert "\n" not in str(caught.value)
     assert len(verify(path)) == 1

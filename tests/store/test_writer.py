@@ -91,7 +91,7 @@ def test_known_records_with_other_content_are_refused(tmp_path, recording, segme
     before = files(path)
     changed = segment("p1", records[1].data + 1, start=records[1].start)
     assert changed.name == records[1].name
-    with pytest.raises(StoreError, match="1 record.* other content"):
+    with pytest.raises(StoreError, match=r"1 record.* other content"):
         write_store(path, [changed])
     assert files(path) == before
 
@@ -100,9 +100,7 @@ def test_order_of_arrival_and_shard_sizes_leave_the_digest_alone(tmp_path, recor
     recordings = [recording(f"p{n}", count=40) for n in range(4)]
     stores = []
     for name, order in (("a", [0, 1, 2, 3]), ("b", [2, 0, 3, 1])):
-        tables = [
-            stage(tmp_path / f"staging-{name}", [recordings[n]], name=f"b{n}") for n in order
-        ]
+        tables = [stage(tmp_path / f"staging-{name}", [recordings[n]], name=f"b{n}") for n in order]
         rows = pa.concat_tables(tables)
         stores.append(add(tmp_path / name, tmp_path / f"staging-{name}", rows))
     whole = write_store(tmp_path / "c", [r for records in recordings[::-1] for r in records])

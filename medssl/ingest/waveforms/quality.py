@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import neurokit2 as nk
 import numpy as np
 from jaxtyping import Float64
 from scipy import stats
@@ -147,6 +146,8 @@ def clipped_share(signal: Signal) -> float:
 
 def _ecg_beats(signal: Signal, rate: float) -> tuple[float, Array]:
     """Mean correlation of each beat with the mean of the others, and the R peaks."""
+    import neurokit2 as nk  # takes two seconds, in every worker process
+
     cleaned = np.asarray(nk.ecg_clean(signal, sampling_rate=rate), dtype=np.float64)
     found = nk.ecg_findpeaks(cleaned, sampling_rate=rate)
     peaks = np.asarray(found["ECG_R_Peaks"], dtype=np.int64)
@@ -164,6 +165,8 @@ def _ecg_beats(signal: Signal, rate: float) -> tuple[float, Array]:
 
 def _ppg_beats(signal: Signal, rate: float) -> tuple[float, Array]:
     """Self-similarity one beat later times lopsidedness of the slope, and the pulse peaks."""
+    import neurokit2 as nk  # takes two seconds, in every worker process
+
     cleaned = np.asarray(nk.ppg_clean(signal, sampling_rate=rate), dtype=np.float64)
     found = nk.ppg_findpeaks(cleaned, sampling_rate=rate)
     peaks = np.asarray(found["PPG_Peaks"], dtype=np.int64)

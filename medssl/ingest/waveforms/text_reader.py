@@ -89,17 +89,18 @@ def _rows(text: str, separator: str | None, header: bool) -> Table:
     lengths = {len(row) for row in rows}
     if len(lengths) != 1 or not lengths.pop():
         raise Unreadable(Reason.UNREADABLE_TEXT, "rows of different lengths, or no samples")
-    return names, np.array([[_number(cell) for cell in row] for row in rows], dtype=np.float64)
+    return names, np.array([_numbers(row) for row in rows], dtype=np.float64)
 
 
-def _number(cell: str) -> float:
-    cell = cell.strip()
-    if not cell:
-        return float("nan")
+def _numbers(cells: list[str]) -> list[float]:
+    if any("_" in cell for cell in cells):  # Python reads 1_000 as a number; no recorder does
+        raise Unreadable(Reason.UNREADABLE_TEXT, "a cell is not a number")
     try:
-        if "_" in cell:  # Python reads 1_000 as a number; no recorder writes that.
-            raise ValueError
-        return float(cell)
+        return [float(cell) for cell in cells]
+    except ValueError:
+        pass
+    try:
+        return [float(cell) if cell.strip() else float("nan") for cell in cells]
     except ValueError as error:
         raise Unreadable(Reason.UNREADABLE_TEXT, "a cell is not a number") from error
 

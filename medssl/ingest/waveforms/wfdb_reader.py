@@ -40,7 +40,6 @@ def read_wfdb(path: Path, config: WfdbSource, *, folder: Path) -> Recording:
     try:
         raw: Any = wfdb.rdrecord(
             str(path.with_suffix("")),
-            sampto=header.frames,
             channels=numbers,
             # Averaging several samples a frame would lower the rate without saying so.
             smooth_frames=False,

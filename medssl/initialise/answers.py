@@ -1,0 +1,226 @@
+"""Answers given as `--set KEY=VALUE`, and the questions that ask for them."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from medssl.config import join_problems, nearest
+from medssl.errors import ConfigError
+from medssl.ingest.waveforms.units import KNOWN_UNITS, canonical_unit
+from medssl.types import Kind, Modality
+
+FORMATS: Final = ("wfdb", "text")
+KEYS: Final = (
+    "channels", "format", "include", "modality", "participant", "rate_in", "session",
+    "time_column", "units",
+)  # fmt: skip
+MODALITIES: Final = tuple(one.value for one in Modality if one.kind is Kind.WAVEFORM)
+
+FOLDER: Final = "folder"
+FILE: Final = "file"
+PATTERN: Final = "pattern:"
+TABLE: Final = "table:"
+COMMENT: Final = "comment:"
+NONE: Final = "none"
+
+_MODALITY_ALIASES: Final = {"ekg": "ecg", "pleth": "ppg", "resp": "respiration"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What was answered; None or empty where nothing was.
+
+    Args:
+        format: One of `FORMATS`.
+        include: Globs of the recordings.
+        modality: What was measured.
+        channels: Channels to take, by their names in the files.
+        units: Unit of the samples.
+        rate_in: Samples per second in text files (Hz).
+        time_column: Column with seconds in text files.
+        participant: `folder`, `file`, `pattern:…` or `table:TABLE,FILES,PARTICIPANTS`.
+        session: `none`, `folder`, `pattern:…` or `comment:…`.
+        given: The items as they were given.
+    """
+
+    format: str | None = None
+    include: tuple[str, ...] = ()
+    modality: Modality | None = None
+    channels: tuple[str, ...] = ()
+    units: str | None = None
+    rate_in: float | None = None
+    time_column: str | None = None
+    participant: str | None = None
+    session: str | None = None
+    given: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something that the files do not tell.
+
+    Args:
+        key: Which answer is missing.
+        text: What is not known, and which values would answer.
+        example: One value, as it would be given.
+    """
+
+    key: str
+    text: str
+    example: str
+
+    def line(self) -> str:
+        """The question with the flag that answers it."""
+        return f"{self.text}: {flag(f'{self.key}={self.example}')}"
+
+
+def flag(item: str) -> str:
+    """An answer as it is typed in a shell.
+
+    >>> flag("channels=ECG I")
+    "--set channels='ECG I'"
+    """
+    key, _, value = item.partition("=")
+    return f"--set {key}={shlex.quote(value)}"
+
+
+def parse_answers(items: Sequence[str]) -> Answers:
+    """Check every answer; all problems are reported at once.
+
+    >>> parse_answers(["rate_in=125", "modality=ekg"]).modality
+    <Modality.ECG: 'ecg'>
+
+    Raises:
+        ConfigError: An unknown key (with the nearest one), or a value that cannot be.
+    """
+    values: dict[str, object] = {}
+    problems: list[str] = []
+    for item in items:
+        key, found, text = item.partition("=")
+        key, text = key.strip(), text.strip()
+        if not found or not text:
+            problems.append(f"--set {item}: give KEY=VALUE; keys: {', '.join(KEYS)}")
+        elif key not in KEYS:
+            problems.append(f"--set {key}=…: unknown key{nearest(key, KEYS)}")
+        elif key in values:
+            problems.append(f"--set {key}=… is given twice: keep one of them")
+        else:
+            try:
+                values[key] = _value(key, text)
+            except ValueError as error:
+                problems.append(f"--set {item}: {error}")
+    if "rate_in" in values and "time_column" in values:
+        problems.append("rate_in and time_column both tell the rate: keep one of them")
+    if problems:
+        raise ConfigError(join_problems(problems))
+    return Answers(**values, given=tuple(items))  # type: ignore[arg-type]
+
+
+def _value(key: str, text: str) -> object:
+    if key in {"channels", "include"}:
+        listed = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+        if not listed:
+            msg = "name at least one"
+            raise ValueError(msg)
+        return listed
+    if key == "rate_in":
+        return _rate(text)
+    if key == "units":
+        return _unit(text)
+    if key == "modality":
+        name = _MODALITY_ALIASES.get(text.casefold(), text.casefold())
+        return Modality(_one_of(name, MODALITIES))
+    if key == "format":
+        return _one_of(text.casefold(), FORMATS)
+    if key == "participant":
+        return _participant(text)
+    return _session(text) if key == "session" else text
+
+
+def _one_of(text: str, known: Sequence[str]) -> str:
+    if text not in known:
+        hint = nearest(text, known)
+        msg = f"unknown{hint}" + ("" if "known" in hint else f" (known: {', '.join(known)})")
+        raise ValueError(msg)
+    return text
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not (math.isfinite(rate) and rate > 0):
+        msg = "give samples per second as a positive number, such as 125"
+        raise ValueError(msg)
+    return rate
+
+
+def _unit(text: str) -> str:
+    unit = canonical_unit(text)
+    if unit is None:
+        hint = nearest(text, KNOWN_UNITS)
+        msg = f"unknown unit{hint}"
+        raise ValueError(msg)
+    return unit
+
+
+def _participant(text: str) -> str:
+    if text.startswith(PATTERN):
+        _check_pattern(text.removeprefix(PATTERN), "participant")
+    elif text.startswith(TABLE):
+        if text.count(",") != 2:
+            msg = "give table:TABLE,COLUMN_OF_FILES,COLUMN_OF_PARTICIPANTS"
+            raise ValueError(msg)
+    elif text not in {FOLDER, FILE}:
+        hint = nearest(text, (FOLDER, FILE, PATTERN, TABLE))
+        msg = f"give folder, file, pattern:… or table:…{hint}"
+        raise ValueError(msg)
+    return text
+
+
+def _session(text: str) -> str:
+    if text.startswith(PATTERN):
+        _check_pattern(text.removeprefix(PATTERN), "session")
+    elif text not in {FOLDER, NONE} and not text.removeprefix(COMMENT) != text:
+        hint = nearest(text, (FOLDER, NONE, PATTERN, COMMENT))
+        msg = f"give none, folder, pattern:… or comment:…{hint}"
+        raise ValueError(msg)
+    return text
+
+
+def _check_pattern(pattern: str, group: str) -> None:
+    try:
+        groups = re.compile(pattern).groupindex
+    except re.error as error:
+        msg = f"not a regular expression ({error})"
+        raise ValueError(msg) from error
+    if group not in groups:
+        msg = f"the pattern needs a group (?P<{group}>…) around the {group}"
+        raise ValueError(msg)
+
+
+def refuse_to_guess(
+    folder: Path, answers: Answers, questions: Sequence[Question], found: Sequence[str]
+) -> ConfigError:
+    """The error that asks all open questions, after what was found."""
+    many = len(questions) > 1
+    items = [*answers.given, *(f"{one.key}={one.example}" for one in questions)]
+    command = " ".join(["medssl init", shlex.quote(str(folder)), *map(flag, items)])
+    msg = "\n".join(
+        [
+            f"{len(questions)} thing{'s' if many else ''} cannot be told from the files; "
+            "nothing was written. Found:",
+            *(f"  {line}" for line in found),
+            "Answer each with one line:" if many else "Answer with one line:",
+            *(f"  - {question.line()}" for question in questions),
+            f"such as (put your own values): {command}",
+        ]
+    )
+    return ConfigError(msg)

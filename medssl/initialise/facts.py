@@ -1,0 +1,83 @@
+"""What looking at the recordings of one format gave."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from medssl.types import Modality
+
+
+@dataclass(slots=True)
+class ChannelFacts:
+    """One channel name.
+
+    Args:
+        name: The name in the files.
+        count: Recordings looked at that have it, once.
+        units: How often it has which unit; `None` stands for unknown or uncalibrated.
+        rates: How often it has which rate (Hz); `None` stands for unknown.
+        modality: What its name tells.
+    """
+
+    name: str
+    count: int = 0
+    units: Counter[str | None] = field(default_factory=Counter)
+    rates: Counter[float | None] = field(default_factory=Counter)
+    modality: Modality | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Facts:
+    """The recordings of one format.
+
+    Args:
+        format: `"wfdb"` or `"text"`.
+        paths: All recordings, looked at or not.
+        include: Globs that find them; empty for the format's own.
+        looked: How many were opened.
+        lengths: Samples and rate (Hz; None when unknown) of the readable ones, by path.
+        estimated: Whether some lengths were estimated from file sizes.
+        channels: By name, in the order of the files.
+        unreadable: Recordings looked at that cannot be read, by reason.
+        comments: Header comments of each recording looked at.
+        shape: Settings of a text source: delimiter, layout, header.
+        notes: Further findings, as sentences.
+        time: Name of the time column in seconds, when all text files have it.
+        time_hint: Why a time column was not used, with the rate that it suggests.
+        suggested_rate: The rate that an unusable time column suggests (Hz).
+    """
+
+    format: str
+    paths: tuple[str, ...]
+    include: tuple[str, ...] = ()
+    looked: int = 0
+    lengths: dict[str, tuple[int, float | None]] = field(default_factory=dict)
+    estimated: bool = False
+    channels: dict[str, ChannelFacts] = field(default_factory=dict)
+    unreadable: Counter[str] = field(default_factory=Counter)
+    comments: list[Mapping[str, str]] = field(default_factory=list)
+    shape: Mapping[str, str | bool] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    time: str | None = None
+    time_hint: str = ""
+    suggested_rate: float | None = None
+
+    @property
+    def readable(self) -> int:
+        """Recordings looked at that can be read."""
+        return len(self.lengths)
+
+    def channel(self, name: str) -> ChannelFacts:
+        """Facts of a channel, made when first asked for."""
+        return self.channels.setdefault(name, ChannelFacts(name))
+
+    def durations(self, rate: float | None = None) -> dict[str, float]:
+        """Seconds by path, of those whose rate is known.
+
+        Args:
+            rate: Rate of recordings that do not tell their own (Hz).
+        """
+        known = {path: (count, own or rate) for path, (count, own) in self.lengths.items()}
+        return {path: count / hertz for path, (count, hertz) in known.items() if hertz}

@@ -1,0 +1,114 @@
+"""Look at delimited text: which files are recordings, their layout, columns, times."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from medssl.ingest.discover import matches
+from medssl.initialise.channel_names import modality_of_channel, unit_in_name
+from medssl.initialise.facts import Facts
+from medssl.initialise.listing import is_paper, plural
+from medssl.initialise.text_kinds import Look, TextKind, glob_of, usual_signature
+
+
+def facts_of(
+    kind: TextKind, include: Sequence[str], every: Sequence[str], *, rate_in: float | None
+) -> Facts:
+    """What the files of one kind tell.
+
+    Args:
+        kind: The recordings.
+        include: Globs that were given for them, if any.
+        every: All text files of the folder, to count what else a glob would find.
+        rate_in: The rate that was given, if any (Hz); it stands above a time column.
+    """
+    globs = tuple(include) or (glob_of(kind),)
+    facts = Facts(format="text", paths=tuple(kind.paths), include=globs, looked=kind.looked)
+    facts.unreadable.update(kind.unreadable)
+    usual = usual_signature(kind)
+    timed = _usable_time(kind, facts) if rate_in is None else None
+    for path, look in kind.looks.items():
+        if look.shape.signature != usual:
+            facts.unreadable[f"another layout ({_layout(look)})"] += 1
+            continue
+        facts.estimated |= not look.shape.exact
+        rate = look.time.hertz if look.time is not None and timed else None
+        facts.lengths[path] = (look.shape.samples, rate)
+        for name in look.channels:
+            if look.shape.names.count(name) == 1:
+                channel = facts.channel(name)
+                channel.count += 1
+                channel.units[unit_in_name(name)] += 1
+                channel.rates[rate] += 1
+                channel.modality = modality_of_channel(name) if look.shape.header else None
+    facts.time = timed
+    example = next(look for look in kind.looks.values() if look.shape.signature == usual)
+    shape = example.shape
+    facts.shape = {"layout": shape.layout, "delimiter": shape.delimiter, "header": shape.header}
+    facts.notes.append(_describe(kind, example))
+    mine = set(kind.paths)
+    more = sum(
+        path not in mine and not is_paper(path) and any(matches(path, glob) for glob in globs)
+        for path in every
+    )
+    if more:
+        facts.notes.append(
+            f"{plural(more, 'other file')} also match include; those that are no tables of "
+            "numbers will stand in the ledger"
+        )
+    return facts
+
+
+def _usable_time(kind: TextKind, facts: Facts) -> str | None:
+    """The time column that every file has, in seconds and even; else a hint goes to the facts."""
+    times = [look.time for look in kind.looks.values()]
+    names = Counter(time.name for time in times if time is not None)
+    if not names:
+        return None
+    name, count = names.most_common(1)[0]
+    found = [time for time in times if time is not None and time.name == name]
+    even = sum(time.even for time in found)
+    seconds = all(time.unit == "s" for time in found)
+    if count == len(times) and seconds and even > 0.8 * count:
+        if even < count:
+            facts.notes.append(
+                f"the time column of {count - even} of {count} files looked into is uneven; they "
+                "will stand in the ledger"
+            )
+        return name
+    rate = sorted(time.hertz for time in found)[len(found) // 2]
+    facts.suggested_rate = rate
+    if count < len(times):
+        facts.time_hint = f"{len(times) - count} of {len(times)} files have no time column"
+    elif not seconds:
+        unit = "milliseconds" if found[0].unit == "ms" else "in no told unit"
+        facts.time_hint = f"the times are {unit} and ingest takes seconds"
+    else:
+        facts.time_hint = f"the times are uneven in {count - even} of {count} files looked into"
+    if seconds or found[0].unit == "ms":
+        facts.time_hint += f"; on average they give {rate:g} Hz"
+    else:
+        facts.time_hint += f"; if they are milliseconds, that is {rate:g} Hz"
+    uneven = count - even
+    if not seconds and uneven:
+        facts.time_hint += f", and uneven in {uneven} of {count} files looked into"
+    return None
+
+
+def _layout(look: Look) -> str:
+    shape = look.shape
+    named = "with" if shape.header else "without"
+    return f"{len(shape.names)} {shape.layout if shape.layout == 'columns' else 'rows'} {named} names"
+
+
+def _describe(kind: TextKind, example: Look) -> str:
+    shape = example.shape
+    columns = Counter(len(look.shape.names) for look in kind.looks.values())
+    counts = " or ".join(map(str, sorted(columns)))
+    what = "row" if shape.layout == "row" else "column"
+    named = "named in a header" if shape.header else "without names"
+    return (
+        f"layout: channels in {what}s, separated by {shape.delimiter}, "
+        f"{counts} {what}{'' if counts == '1' else 's'} {named}"
+    )

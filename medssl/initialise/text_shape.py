@@ -1,0 +1,194 @@
+"""The shape of one text file, told from its first lines the way ingest will read it."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+from jaxtyping import Float64
+
+HEAD_BYTES: Final = 256 << 10
+_WHOLE_BYTES: Final = 8 << 20
+"""Smaller files may be read in full to count their samples."""
+_ROWS: Final = 500
+"""Data rows that are parsed."""
+_ROW_CELLS: Final = 32
+"""Fewer numbers in a line are columns, not the samples of a channel."""
+
+Layout = Literal["row", "columns"]
+Delimiter = Literal["tab", "comma", "semicolon", "space"]
+_MARKS: Final[dict[str, Delimiter]] = {"\t": "tab", ";": "semicolon", ",": "comma"}
+_DECIMAL_COMMA: Final = re.compile(r"[-+]?\d+,\d+")
+
+
+class NoTable(Exception):  # noqa: N818  it is a verdict on one file, caught by the survey
+    """The file is no table of numbers; the message says why, without anything it holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextShape:
+    """A table of numbers.
+
+    Args:
+        delimiter: What separates numbers.
+        layout: Whether a channel is a row or a column.
+        header: Whether names come first.
+        names: Names, or numbers counted from 0.
+        samples: Samples of a channel.
+        exact: Whether `samples` was counted, not estimated from the file's size.
+        values: The first data rows, shape (rows, columns); the transpose for rows.
+    """
+
+    delimiter: Delimiter
+    layout: Layout
+    header: bool
+    names: tuple[str, ...]
+    samples: int
+    exact: bool
+    values: Float64[np.ndarray, "rows columns"]
+
+    @property
+    def signature(self) -> tuple[str, str, bool, int]:
+        """What must be equal for two files to be read by one source."""
+        return (self.layout, self.delimiter, self.header, 0 if self.header else len(self.names))
+
+
+def read_shape(path: Path) -> TextShape:
+    """Look at the first lines of a text file.
+
+    Raises:
+        NoTable: It is no table of numbers that ingest could read.
+        OSError: The file cannot be read.
+    """
+    size = path.stat().st_size
+    text, whole = _head(path, size, HEAD_BYTES)
+    if not whole and text.count("\n") < 3:
+        text, whole = _head(path, size, _WHOLE_BYTES)
+        if not whole and text.count("\n") < 3:
+            msg = f"a line of more than {_WHOLE_BYTES >> 20} MB"
+            raise NoTable(msg)
+    lines = text.splitlines()
+    if not whole:
+        lines.pop()  # cut off in its middle
+    lines = [line for line in lines if line.strip()]
+    if not lines:
+        msg = "empty"
+        raise NoTable(msg)
+    mark = next((mark for mark in ("\t", ";", ",") if mark in lines[0]), None)
+    delimiter = "space" if mark is None else _MARKS[mark]
+    cells = [_cells(line, mark) for line in lines[: _ROWS + 1]]
+    if whole and _is_rows(cells):
+        return _rows(cells, delimiter)
+    return _columns(path, cells, delimiter, lines=len(lines) if whole else None, size=size)
+
+
+def _head(path: Path, size: int, limit: int) -> tuple[str, bool]:
+    with path.open("rb") as file:
+        data = file.read(limit)
+    whole = len(data) >= size
+    if b"\0" in data:
+        msg = "not text"
+        raise NoTable(msg)
+    try:
+        # The last character may be cut in two.
+        return codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=whole), whole
+    except UnicodeDecodeError as error:
+        msg = "not UTF-8 text"
+        raise NoTable(msg) from error
+
+
+def _cells(line: str, mark: str | None) -> list[str]:
+    line = line.rstrip("\r\n ")
+    if mark is not None:
+        line = line.removesuffix(mark)
+    return [cell.strip() for cell in line.split(mark)]
+
+
+def _is_rows(cells: list[list[str]]) -> bool:
+    shortest = min(map(len, cells))
+    return shortest >= _ROW_CELLS and shortest >= 4 * len(cells)
+
+
+def _number(cell: str) -> float | None:
+    if not cell:
+        return float("nan")
+    try:
+        return None if "_" in cell else float(cell)
+    except ValueError:
+        return None
+
+
+def _parse(rows: list[list[str]]) -> Float64[np.ndarray, "rows columns"]:
+    """Numbers of equal rows.
+
+    Raises:
+        NoTable: Some cells are none.
+    """
+    if len({len(row) for row in rows}) > 1:
+        msg = "rows of different lengths"
+        raise NoTable(msg)
+    parsed = [[_number(cell) for cell in row] for row in rows]
+    bad = [any(row[place] is None for row in parsed) for place in range(len(rows[0]))]
+    if any(bad):
+        words = [cell for row in rows for cell in row if _number(cell) is None]
+        if all(_DECIMAL_COMMA.fullmatch(word) for word in words):
+            msg = "decimal commas"
+        else:
+            msg = "words" if all(bad) else "words or dates in some columns"
+        raise NoTable(msg)
+    return np.array(parsed, dtype=np.float64)
+
+
+def _rows(cells: list[list[str]], delimiter: Delimiter) -> TextShape:
+    header = all(_number(row[0]) is None for row in cells)
+    names = [row[0] for row in cells] if header else [str(place) for place in range(len(cells))]
+    values = _parse([row[1:] if header else row for row in cells])
+    return TextShape(
+        delimiter=delimiter, layout="row", header=header, names=tuple(names),
+        samples=values.shape[1], exact=True, values=values[:, :_ROWS].T,
+    )  # fmt: skip
+
+
+def _columns(
+    path: Path, cells: list[list[str]], delimiter: Delimiter, *, lines: int | None, size: int
+) -> TextShape:
+    first = [_number(cell) is None for cell in cells[0]]
+    header = any(first)
+    if header and len(cells) == 1:
+        msg = "words"
+        raise NoTable(msg)
+    if header and not any(_number(cell) is None for cell in cells[-1]):
+        before = next(
+            place for place, row in enumerate(cells)
+            if len(row) == len(cells[-1]) and all(_number(cell) is not None for cell in row)
+        )  # fmt: skip
+        if before > 1:
+            msg = f"{before - 1} line(s) before the table; remove them"
+            raise NoTable(msg)
+    values = _parse(cells[1:] if header else cells)
+    width = values.shape[1]
+    names = cells[0][:width] if header else [str(place) for place in range(width)]
+    names += [""] * (width - len(names))
+    samples, exact = (lines, True) if lines is not None else _count_lines(path, size)
+    return TextShape(
+        delimiter=delimiter, layout="columns", header=header, names=tuple(names),
+        samples=samples - header, exact=exact, values=values,
+    )  # fmt: skip
+
+
+def _count_lines(path: Path, size: int) -> tuple[int, bool]:
+    """Lines of a file, counted when it is small, else estimated from its first ones."""
+    count, done = 0, 0
+    last = b"\n"
+    with path.open("rb") as file:
+        while done < _WHOLE_BYTES and (piece := file.read(1 << 20)):
+            count += piece.count(b"\n")
+            done += len(piece)
+            last = piece[-1:]
+    if done >= size:
+        return count + (last != b"\n"), True
+    return round(count * size / done), False

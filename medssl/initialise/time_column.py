@@ -1,0 +1,113 @@
+"""Columns of text files that are no channel: time, sample numbers, event times."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from jaxtyping import Float64
+
+from medssl.initialise.channel_names import bare_name
+from medssl.initialise.text_shape import TextShape
+
+MIN_RATE: Final = 10.0
+"""Slower tables are measurements or trends, not waveforms (Hz)."""
+
+_TIME: Final = re.compile(r"(time|timer|timestamps?|t|elapsed|seconds?|secs?|msecs?|ms)\b.*", re.I)
+_INDEX: Final = re.compile(r"(|index|idx|samples?|n|no|nr|#|frame|unnamed.*)", re.I)
+_MILLI: Final = re.compile(r"(^|[\W_])(ms|msecs?|milliseconds?)($|[\W_])", re.I)
+_SECOND: Final = re.compile(r"(^|[\W_])(s|secs?|seconds?)($|[\W_])", re.I)
+_LONGEST_STEP: Final = 0.1
+"""A time without a unit that advances by less than this is in seconds."""
+
+TimeUnit = Literal["s", "ms", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class TimeColumn:
+    """A column with times.
+
+    Args:
+        name: Its name, or number counted from 0.
+        unit: Seconds, milliseconds, or not told.
+        rate: Samples per unit of time.
+        even: Whether the first rows lie on an even grid, as ingest demands.
+    """
+
+    name: str
+    unit: TimeUnit
+    rate: float
+    even: bool
+
+    @property
+    def hertz(self) -> float:
+        """Samples per second; if the unit is not told, as if it were milliseconds."""
+        return tidy(self.rate if self.unit == "s" else self.rate * 1000)
+
+
+def tidy(rate: float) -> float:
+    """A rate without the noise of rounded times.
+
+    >>> tidy(124.98), tidy(29.97)
+    (125.0, 29.97)
+    """
+    return float(round(rate)) if abs(rate - round(rate)) < 5e-4 * rate else float(f"{rate:.4g}")
+
+
+def split_columns(shape: TextShape) -> tuple[TimeColumn | None, tuple[str, ...]]:
+    """The time column, if any, and the columns that may be channels."""
+    if shape.layout == "row":
+        return None, shape.names
+    time: TimeColumn | None = None
+    channels = []
+    for place, name in enumerate(shape.names):
+        values = shape.values[:, place]
+        rising = len(values) > 2 and np.isfinite(values).all() and (np.diff(values) > 0).all()
+        if rising and _is_index(shape, place):
+            continue
+        if rising and time is None and _is_time(shape, place):
+            time = _time(name, values)
+        elif len(values) == 0 or not np.isnan(values).all() or name:
+            channels.append(name)
+    return time, tuple(channels)
+
+
+def is_event_list(shape: TextShape) -> bool:
+    """Whether every column only rises, as sample numbers or times of events do."""
+    if shape.layout == "row" or len(shape.values) < 20:
+        return False
+    steps = np.diff(shape.values, axis=0)
+    return bool((steps[np.isfinite(steps)] >= 0).all())
+
+
+def _is_index(shape: TextShape, place: int) -> bool:
+    values = shape.values[:, place]
+    counts = bool((np.diff(values) == 1).all()) and values[0] in {0.0, 1.0}
+    if shape.header:
+        return counts and _INDEX.fullmatch(shape.names[place]) is not None
+    return counts and place == 0 and len(shape.names) > 1
+
+
+def _is_time(shape: TextShape, place: int) -> bool:
+    if shape.header:
+        return _TIME.fullmatch(shape.names[place]) is not None
+    if place or len(shape.names) == 1:
+        return False
+    steps = np.diff(shape.values[:, 0])
+    return bool(np.ptp(steps) <= 0.5 * np.median(steps))
+
+
+def _time(name: str, values: Float64[np.ndarray, " rows"]) -> TimeColumn:
+    count = len(values) - 1
+    rate = float(count / (values[-1] - values[0]))
+    places = (values - values[0]) * rate
+    even = float(np.abs(places - np.arange(count + 1)).max()) < 1.0
+    words = name.removeprefix(bare_name(name)) or name
+    unit: TimeUnit = "unknown"
+    if _MILLI.search(words):
+        unit = "ms"
+    elif _SECOND.search(words) or 1 / rate <= _LONGEST_STEP:
+        unit = "s"
+    return TimeColumn(name, unit, rate, even)

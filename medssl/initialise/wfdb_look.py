@@ -1,0 +1,58 @@
+"""Look at WFDB headers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from medssl.ingest.ledger import Unreadable
+from medssl.ingest.waveforms.recording import parse_comments
+from medssl.ingest.waveforms.units import canonical_unit
+from medssl.ingest.waveforms.wfdb_header import Header, read_header
+from medssl.initialise.channel_names import modality_of_channel
+from medssl.initialise.facts import Facts
+from medssl.initialise.listing import spread
+
+MAX_HEADERS: Final = 200
+
+
+def look_at_wfdb(folder: Path, paths: Sequence[str]) -> Facts:
+    """Read and check an evenly spaced sample of headers; no signal is read.
+
+    Args:
+        folder: The folder.
+        paths: All its headers.
+    """
+    facts = Facts(format="wfdb", paths=tuple(paths))
+    for path in spread(paths, MAX_HEADERS):
+        facts.looked += 1
+        try:
+            header = read_header(folder / path, folder=folder)
+        except Unreadable as verdict:
+            facts.unreadable[_told(verdict)] += 1
+        except OSError as error:
+            facts.unreadable[error.strerror or type(error).__name__] += 1
+        else:
+            _add(facts, path, header)
+    return facts
+
+
+def _told(verdict: Unreadable) -> str:
+    # Sizes differ from file to file, so only words make a reason that can be counted.
+    words = "" if any(c.isdigit() for c in verdict.detail) else verdict.detail
+    return f"{verdict.reason.value} ({words})" if words else verdict.reason.value
+
+
+def _add(facts: Facts, path: str, header: Header) -> None:
+    facts.lengths[path] = (header.frames, header.frame_rate)
+    facts.comments.append(parse_comments(header.comments))
+    for number, name in enumerate(header.names):
+        if header.names.count(name) > 1 or not name:
+            continue  # ingest cannot tell them apart
+        channel = facts.channel(name)
+        channel.count += 1
+        unit = canonical_unit(header.units[number]) if header.calibrated[number] else None
+        channel.units[unit] += 1
+        channel.rates[header.frame_rate * header.samples_per_frame[number]] += 1
+        channel.modality = modality_of_channel(name)

@@ -1,0 +1,112 @@
+"""What every test starts from: a home of its own, no network, one thread, small real stores."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Set before anything heavy is imported: more threads than cores only take turns.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ.pop("MLFLOW_TRACKING_URI", None)
+os.environ.pop("MLFLOW_RUN_ID", None)
+os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def medssl_home(tmp_path_factory):
+    """No test writes into the user's own MLflow store."""
+    home = tmp_path_factory.mktemp("medssl-home")
+    os.environ["MEDSSL_HOME"] = str(home)
+    return home
+
+
+PPG_SOURCE = {
+    "name": "ppg_bp",
+    "format": "text",
+    "path": "sample:ppg_bp",
+    "include": "0_subject/*.txt",
+    "layout": "row",
+    "delimiter": "tab",
+    "rate_in": 1000,
+    "units": "counts",
+    "modality": "ppg",
+    "channels": ["ppg"],
+    "rate": 32,
+    "segment_seconds": 2,
+    "participant": {"pattern": r"(?P<participant>\d+)_\d+\.txt$"},
+    "session": {"pattern": r"_(?P<session>\d+)\.txt$"},
+    "labels": {
+        "table": "labels.csv",
+        "key": "subject_ID",
+        "columns": {"age": "Age(year)", "sex": "Sex(M/F)"},
+        "values": {"sex": {"Male": "M", "Female": "F"}},
+    },
+}
+"""The PPG recordings that ship with medssl, at a rate that makes tests quick."""
+
+
+@pytest.fixture(scope="session")
+def ppg_store_path(tmp_path_factory) -> Path:
+    """All 393 sample PPG recordings, ungraded."""
+    from medssl.ingest import ingest
+    from medssl.ingest.config import IngestConfig
+
+    path = tmp_path_factory.mktemp("ppg") / "store"
+    ingest(IngestConfig.model_validate({"sources": [PPG_SOURCE], "quality": False}), path)
+    return path
+
+
+@pytest.fixture
+def ppg_store(ppg_store_path):
+    from medssl.store import Store
+
+    return Store.open(ppg_store_path)
+
+
+PIPELINE = {
+    "name": "small",
+    "split": {"train": 0.5, "validation": 0.1, "test": 0.4},
+    "stages": {
+        "ingest": {"sources": [PPG_SOURCE], "quality": False},
+        "reduce": {},
+        "pretrain": {
+            "modality": "ppg",
+            "encoder": {"name": "resnet1d", "channels": 1, "width": 4, "stages": 2},
+            "head": {"hidden": 16, "out": 8},
+            "views": {"channel_permutation": {"probability": 0}},
+            "batch_size": 32,
+            "steps": 12,
+            "checkpoint_every": 4,
+            "log_every": 1,
+            "accelerator": "cpu",
+        },
+        "embed": {"untrained_seeds": 1},
+        "probe": {
+            "bootstrap": 100,
+            "targets": [
+                {"name": "age", "column": "age", "kind": "regression"},
+                {"name": "sex", "column": "sex", "kind": "binary", "positive": "M"},
+            ],
+        },
+        "audit": {},
+    },
+}
+"""The demo in small: the same stages on the same real recordings, and numbers that mean nothing."""
+
+
+@pytest.fixture(scope="session")
+def small_pipeline() -> dict:
+    """The pipeline's settings."""
+    return PIPELINE
+
+
+@pytest.fixture
+def pipeline_file(tmp_path) -> Path:
+    """A pipeline file whose outputs go beside it."""
+    import yaml
+
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump({**PIPELINE, "root": str(tmp_path / "runs")}, sort_keys=False))
+    return path

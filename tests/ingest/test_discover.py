@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import pytest
+
+from medssl.errors import IngestError
+from medssl.ingest.discover import discover, list_files, matches
+from medssl.ingest.ledger import Reason
+
+
+def find(config):
+    return discover(config.sources[0], position=0, key="k")
+
+
+def reasons(found):
+    return {row.path: row.reason for row in found.ledger}
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern", "expected"),
+    [
+        ("a.txt", "**/*.txt", True), ("x/y/a.txt", "**/*.txt", True), ("x/a.txt", "*.txt", False),
+        ("x/a.txt", "x/*", True), ("x/y/a.txt", "x/*", False), ("x/y/a.txt", "x/**", True),
+        ("a1.txt", "a?.txt", True), ("a+.txt", "a+.txt", True), ("aa.txt", "a+.txt", False),
+    ],
+)  # fmt: skip
+def test_globs(path, pattern, expected):
+    assert matches(path, pattern) is expected
+
+
+def test_files_are_listed_in_one_order_with_links_unfollowed(tmp_path):
+    for name in ("b/2.txt", "b/1.txt", "a/9.txt", "0.txt", ".hidden"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert list(list_files(tmp_path)) == [
+        ".hidden", "0.txt", "loop", "a/9.txt", "b/1.txt", "b/2.txt",
+    ]  # fmt: skip
+
+
+def test_every_file_is_a_task_or_a_row(tmp_path, write_record, wfdb_config):
+    raw = tmp_path / "raw"
+    for name in ("a_1", "b_1"):
+        write_record(raw, name, seconds=2)
+    for name in ("README", "LICENSE.txt", "RECORDS", "a_1.atr", "notes.pdf"):
+        (raw / name).write_text("x")
+    (tmp_path / "elsewhere.txt").write_text("x")
+    (raw / "link.txt").symlink_to(tmp_path / "elsewhere.txt")
+    (raw / "dangling.txt").symlink_to(raw / "nothing")
+    (raw / "folder").symlink_to(tmp_path)
+    found = find(wfdb_config(raw))
+    named = [file for task in found.tasks for file in task.files]
+    assert sorted([*named, *reasons(found)]) == sorted(list_files(raw))
+    assert found.files == len(named) + len(found.ledger)
+    assert reasons(found)["link.txt"] is Reason.PATH_OUTSIDE_FOLDER
+    assert reasons(found)["folder"] is Reason.PATH_OUTSIDE_FOLDER
+    assert reasons(found)["dangling.txt"] is Reason.NOT_A_RECORDING
+
+
+def test_a_signal_file_belongs_to_its_namesake(tmp_path, write_record, wfdb_config):
+    header = write_record(tmp_path, "b_1", seconds=2)
+    (tmp_path / "a_1.hea").write_text(header.read_text())
+    found = find(wfdb_config(tmp_path))
+    assert [task.path for task in found.tasks] == ["b_1.hea"]
+    assert reasons(found) == {"a_1.hea": Reason.DUPLICATE_SOURCE}
+
+
+def test_the_folder_tells_the_participant(tmp_path, write_row, text_config):
+    for name in ("x/1.txt", "x/2.txt", "y/1.txt", "top.txt"):
+        write_row(tmp_path / name)
+    config = text_config(tmp_path, participant={"from_parent": True})
+    found = find(config)
+    assert len({task.participant for task in found.tasks}) == 2
+    assert set(found.originals) == {"x", "y"}
+    assert reasons(found) == {"top.txt": Reason.NO_PARTICIPANT}
+
+
+def test_a_table_tells_the_participant(tmp_path, write_row, text_config):
+    for name in ("x/1.txt", "x/2.txt", "x/3.txt"):
+        write_row(tmp_path / name)
+    (tmp_path / "who.csv").write_text("path,person\nx/1.txt,anna\n./x/2,ben\n")
+    rule = {"table": "who.csv", "file": "path", "column": "person"}
+    found = find(text_config(tmp_path, participant=rule))
+    assert set(found.originals) == {"anna", "ben"}
+    assert reasons(found) == {
+        "x/3.txt": Reason.NO_PARTICIPANT,
+        "who.csv": Reason.NOT_A_RECORDING,
+    }
+    (tmp_path / "who.csv").write_text("path,person\nx/1.txt,anna\nx/1.txt,ben\n")
+    with pytest.raises(IngestError, match="two participants"):
+        find(text_config(tmp_path, participant=rule))
+
+
+def test_the_session_comes_from_the_path(tmp_path, write_row, text_config):
+    for name in ("a_1.txt", "a_2.txt"):
+        write_row(tmp_path / name)
+    session = {"pattern": r"_(?P<session>\d)"}
+    found = find(text_config(tmp_path, session=session))
+    assert [task.session for task in found.tasks] == ["1", "2"]
+    assert [task.session for task in find(text_config(tmp_path)).tasks] == ["", ""]

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import openpyxl
+import pandas as pd
+import pytest
+
+from medssl.config import validate
+from medssl.errors import IngestError, MissingExtraError
+from medssl.ingest.config import LabelRule
+from medssl.ingest.labels import UNLISTED, Evidence, label_table, read_rows, translate
+from medssl.types import ParticipantId
+
+A, B = ParticipantId("pa"), ParticipantId("pb")
+
+
+def rule(**changes):
+    values = {"comments": {"age": "Age", "sex": "Sex"}} | changes
+    return validate(LabelRule, values, where="labels")
+
+
+def columns(*evidence, known=None, names=("age", "sex")):
+    seen = Evidence()
+    for participant, raw in evidence:
+        seen.add(participant, rule(), raw)
+    table, conflicts = label_table(seen, names, [B, A], known=known)
+    return table.to_pydict(), conflicts, dict(seen.unreadable)
+
+
+def test_xlsx_csv_and_tsv_give_the_same_rows(tmp_path):
+    cells = [["title", None], ["id", "age"], [2, 45], [9, None]]
+    book = openpyxl.Workbook()
+    for row in cells:
+        book.active.append(row)
+    book.save(tmp_path / "t.xlsx")
+    (tmp_path / "t.csv").write_text("title\nid,age\n2,45\n9,\n\n")
+    (tmp_path / "t.tsv").write_text("title\nid\tage\n2\t45\n9\t\n")
+    expected = [{"id": "2", "age": "45"}, {"id": "9", "age": ""}]
+    for name in ("t.xlsx", "t.csv", "t.tsv"):
+        assert read_rows(tmp_path / name, header_row=2) == expected
+
+
+def test_tables_that_cannot_be_read_say_what_to_do(tmp_path, monkeypatch):
+    (tmp_path / "bad.xlsx").write_text("no workbook")
+    (tmp_path / "bad.csv").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "few.csv").write_text("id,age\n")
+    (tmp_path / "odd.json").write_text("{}")
+    for name in ("absent.csv", "bad.xlsx", "bad.csv", "odd.json"):
+        with pytest.raises(IngestError, match=name):
+            read_rows(tmp_path / name)
+    with pytest.raises(IngestError, match="header_row"):
+        read_rows(tmp_path / "few.csv", header_row=3)
+    monkeypatch.setitem(__import__("sys").modules, "openpyxl", None)
+    with pytest.raises(MissingExtraError, match=r"medssl\[excel\]"):
+        read_rows(tmp_path / "bad.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [("Male", "M"), ("", 0.0), ("other", UNLISTED), ("1", 7.0)],
+)
+def test_listed_values_are_translated_and_others_are_not_guessed(raw, expected):
+    listed = rule(values={"sex": {"Male": "M", "": 0, 1: 7}})
+    assert translate(listed, "sex", raw) == expected
+
+
+@pytest.mark.parametrize("raw", ["", " ", "?", "NaN", "unknown", "N/A"])
+def test_absent_values_are_none(raw):
+    assert translate(rule(), "sex", raw) is None
+
+
+def test_numbers_are_numbers_and_words_are_words():
+    found, conflicts, unreadable = columns((A, {"age": "25", "sex": "F"}), (B, {"age": "31.5"}))
+    assert found == {"participant": ["pa", "pb"], "age": [25.0, 31.5], "sex": ["F", None]}
+    assert conflicts == unreadable == {}
+
+
+def test_two_values_for_one_participant_leave_the_label_empty():
+    found, conflicts, _ = columns((A, {"age": "25"}), (A, {"age": "26"}), (A, {"age": "25.0"}))
+    assert found["age"] == [None, None]
+    assert conflicts == {"age": 1}
+
+
+def test_the_same_value_twice_is_no_conflict():
+    found, conflicts, _ = columns((A, {"age": "25"}), (A, {"age": "25.0"}), (A, {"age": "?"}))
+    assert found["age"] == [25.0, None]
+    assert conflicts == {}
+
+
+def test_an_age_in_words_is_unreadable_and_not_text():
+    found, _, unreadable = columns((A, {"age": "90+"}), (B, {"age": "31"}))
+    assert found["age"] == [None, 31.0]
+    assert unreadable["age"] == 1
+
+
+def test_what_the_store_holds_is_not_contradicted():
+    known = pd.DataFrame({"age": [40.0, 50.0]}, index=["pa", "pb"])
+    found, conflicts, _ = columns((A, {"age": "41"}), (B, {"age": "50"}), known=known)
+    assert found["age"] == [None, 50.0]
+    assert conflicts == {"age": 1}
+
+
+def test_label_names_of_the_store_are_refused():
+    with pytest.raises(Exception, match="column names of the store"):
+        rule(comments={"has_ecg": "x"})
