@@ -119,7 +119,9 @@ def save_bundle(
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
-        state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+        state = {
+            name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()
+        }
         save_file(state, folder / WEIGHTS)
         digest = digest_file(folder / WEIGHTS)
         parameters = sum(value.numel() for value in module.parameters())

@@ -132,9 +132,7 @@ def join_problems(problems: Sequence[str]) -> str:
     )
 
 
-def find_problems(
-    model: type[StrictModel], values: Mapping[str, Any], *, where: str
-) -> list[str]:
+def find_problems(model: type[StrictModel], values: Mapping[str, Any], *, where: str) -> list[str]:
     """Every problem that keeps `values` from being a `model`, as sentences."""
     try:
         model.model_validate(values)

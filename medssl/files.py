@@ -91,6 +91,7 @@ def publish_folder(temporary: Path, final: Path) -> None:
         if file.is_file():
             with file.open("rb") as opened:
                 os.fsync(opened.fileno())
+    sync_folder(temporary)
     if final.exists():
         shutil.rmtree(final)
     temporary.rename(final)

@@ -66,10 +66,10 @@ class Record:
 
     @property
     def content_digest(self) -> str:
-        """Digest of the stored bytes: equal for equal signals, whoever they belong to."""
+        """Digest of the samples: equal for equal signals, whoever they belong to."""
         if isinstance(self.data, str):
             return digest_bytes(self.data.encode())
-        array = np.ascontiguousarray(self.data)
+        array = np.ascontiguousarray(self.data, dtype=self.data.dtype.newbyteorder("<"))
         head = f"{array.dtype.str}{array.shape}".encode()
         return digest_bytes(head + array.tobytes())
 

@@ -38,7 +38,8 @@ def test_a_loaded_encoder_gives_what_the_saved_one_gave(saved):
     encoder = medssl.load_encoder(path, device="cpu")
     signal = recording(600)
     embeddings = encoder.embed(signal, rate=128, channels=["I"])
-    assert embeddings.shape == (2, module.dim) and embeddings.dtype == np.float32
+    assert embeddings.shape == (2, module.dim)
+    assert embeddings.dtype == np.float32
     segments = torch.from_numpy(np.stack([signal[:, :256], signal[:, 256:512]]))
     with torch.no_grad():
         expected = module(zscore(segments)).numpy()
@@ -73,7 +74,9 @@ def test_a_bundle_is_four_readable_files_without_pickles(saved):
     _, path = saved
     assert sorted(p.name for p in path.iterdir()) == sorted([WEIGHTS, CONFIG, CONTRACT, CARD])
     card = (path / CARD).read_text()
-    assert "128" in card and "channels=['I']" in card and "not a diagnosis" in card
+    assert "128" in card
+    assert "channels=['I']" in card
+    assert "not a diagnosis" in card
     assert json.loads((path / CONTRACT).read_text())["units"] == "mV"
 
 

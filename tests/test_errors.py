@@ -11,7 +11,8 @@ def test_a_leak_names_its_participants():
 
 def test_a_long_leak_is_counted():
     message = str(LeakageError([f"p{i}" for i in range(9)], "a and b"))
-    assert "9 participant(s)" in message and "and 4 more" in message
+    assert "9 participant(s)" in message
+    assert "and 4 more" in message
 
 
 def test_an_absent_package_names_its_extra():

@@ -90,7 +90,7 @@ def _across(
     else:
         severity = Severity.CRITICAL if crossing else Severity.WARNING
         state = f", {len(crossing)} across splits" if crossing else ""
-        state = state if open_ else ", the reduction keeps one copy of each"
+        state = state if open_ else ", no longer used under both after the reduction"
         title = (
             f"{plural(len(groups), 'signal')} stored under more than one participant "
             f"({plural(len(involved), 'participant')}{state})"

@@ -188,7 +188,7 @@ def _participant(text: str) -> str:
 def _session(text: str) -> str:
     if text.startswith(PATTERN):
         _check_pattern(text.removeprefix(PATTERN), "session")
-    elif text not in {FOLDER, NONE} and not text.removeprefix(COMMENT) != text:
+    elif text not in {FOLDER, NONE} and not text.startswith(COMMENT):
         hint = nearest(text, (FOLDER, NONE, PATTERN, COMMENT))
         msg = f"give none, folder, pattern:… or comment:…{hint}"
         raise ValueError(msg)

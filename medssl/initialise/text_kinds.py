@@ -159,8 +159,10 @@ def usual_signature(kind: TextKind) -> tuple[str, str, bool, int]:
     return counts.most_common(1)[0][0]
 
 
-def recordings_among(kinds: Sequence[TextKind]) -> tuple[list[TextKind], dict[str, str]]:
-    """The kinds that may be recordings, and why each other is none, by its title."""
+def recordings_among(
+    kinds: Sequence[TextKind],
+) -> tuple[list[TextKind], list[tuple[TextKind, str]]]:
+    """The kinds that may be recordings, and each other with the reason why it is none."""
     reasons = {id(kind): kind.why_no_recording() for kind in kinds}
     most = max((len(kind.paths) for kind in kinds if not reasons[id(kind)]), default=0)
     for kind in kinds:
@@ -168,7 +170,7 @@ def recordings_among(kinds: Sequence[TextKind]) -> tuple[list[TextKind], dict[st
             reasons[id(kind)] = "one table beside many recordings"
     chosen = [kind for kind in kinds if not reasons[id(kind)]]
     chosen.sort(key=lambda kind: -sum(_tells(kind)))
-    return chosen, {kind.title: reasons[id(kind)] for kind in kinds if reasons[id(kind)]}
+    return chosen, [(kind, reasons[id(kind)]) for kind in kinds if reasons[id(kind)]]
 
 
 def _tells(kind: TextKind) -> list[bool]:

@@ -5,35 +5,39 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from medssl.config import nearest
+from medssl.errors import ConfigError
 from medssl.ingest.discover import matches
+from medssl.initialise.answers import Answers
 from medssl.initialise.channel_names import modality_of_channel, unit_in_name
 from medssl.initialise.facts import Facts
 from medssl.initialise.listing import is_paper, plural
 from medssl.initialise.text_kinds import Look, TextKind, glob_of, usual_signature
+from medssl.initialise.time_column import tidy
 
 
-def facts_of(
-    kind: TextKind, include: Sequence[str], every: Sequence[str], *, rate_in: float | None
-) -> Facts:
+def facts_of(kind: TextKind, every: Sequence[str], answers: Answers) -> Facts:
     """What the files of one kind tell.
 
     Args:
         kind: The recordings.
-        include: Globs that were given for them, if any.
         every: All text files of the folder, to count what else a glob would find.
-        rate_in: The rate that was given, if any (Hz); it stands above a time column.
+        answers: Globs, rate or time column that were given stand above what is found.
+
+    Raises:
+        ConfigError: The time column that was given is none.
     """
-    globs = tuple(include) or (glob_of(kind),)
+    globs = answers.include or (glob_of(kind),)
     facts = Facts(format="text", paths=tuple(kind.paths), include=globs, looked=kind.looked)
     facts.unreadable.update(kind.unreadable)
     usual = usual_signature(kind)
-    timed = _usable_time(kind, facts) if rate_in is None else None
+    timed = _time_column(kind, facts, answers)
     for path, look in kind.looks.items():
         if look.shape.signature != usual:
             facts.unreadable[f"another layout ({_layout(look)})"] += 1
             continue
         facts.estimated |= not look.shape.exact
-        rate = look.time.hertz if look.time is not None and timed else None
+        rate = tidy(look.time.rate) if look.time is not None and timed else None
         facts.lengths[path] = (look.shape.samples, rate)
         for name in look.channels:
             if look.shape.names.count(name) == 1:
@@ -58,6 +62,19 @@ def facts_of(
             "numbers will stand in the ledger"
         )
     return facts
+
+
+def _time_column(kind: TextKind, facts: Facts, answers: Answers) -> str | None:
+    if answers.rate_in is not None:
+        return None
+    if answers.time_column is None:
+        return _usable_time(kind, facts)
+    rising = {look.time.name for look in kind.looks.values() if look.time is not None}
+    if answers.time_column not in rising:
+        hint = nearest(answers.time_column, sorted(rising))
+        msg = f"--set time_column={answers.time_column}: no such column of rising times{hint}"
+        raise ConfigError(msg)
+    return answers.time_column
 
 
 def _usable_time(kind: TextKind, facts: Facts) -> str | None:
@@ -99,7 +116,9 @@ def _usable_time(kind: TextKind, facts: Facts) -> str | None:
 def _layout(look: Look) -> str:
     shape = look.shape
     named = "with" if shape.header else "without"
-    return f"{len(shape.names)} {shape.layout if shape.layout == 'columns' else 'rows'} {named} names"
+    return (
+        f"{len(shape.names)} {shape.layout if shape.layout == 'columns' else 'rows'} {named} names"
+    )
 
 
 def _describe(kind: TextKind, example: Look) -> str:

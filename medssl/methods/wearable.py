@@ -15,10 +15,10 @@ from torch.optim.lr_scheduler import LambdaLR
 from medssl.encoders import build_encoder
 from medssl.errors import ObjectiveError
 from medssl.methods.config import MethodConfig, OptimiserConfig
+from medssl.methods.ema import MomentumTeacher
 from medssl.objectives.gather import gather
 from medssl.objectives.wearable import wearable_loss
 from medssl.sampling.loader import Batch
-from medssl.training.ema import MomentumTeacher
 from medssl.views.normalise import zscore
 from medssl.views.seeds import derive_seed
 
@@ -108,7 +108,9 @@ class WearableMethod(lightning.LightningModule):
         optimizer: Optimizer = Adam(
             student, lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        scheduler = LambdaLR(optimizer, lambda step: learning_rate_factor(step, settings, self.steps))
+        scheduler = LambdaLR(
+            optimizer, lambda step: learning_rate_factor(step, settings, self.steps)
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from medssl.audit.config import AuditConfig
 from medssl.files import digest_json, read_json
 from medssl.stages.base import Context, Result, Stage
@@ -25,7 +27,8 @@ def run(context: Context) -> Result:
     embeddings = Embeddings.read(context.inputs["embed"] / EMBEDDINGS)
     corpus = open_corpus(context, embeddings.metadata["modality"])
     untrained = read_untrained(context)
-    probes, predictions = {"rows": [], "differences": []}, None
+    probes: dict[str, Any] = {"rows": [], "differences": []}
+    predictions = None
     if "probe" in context.inputs:
         probes = read_json(context.inputs["probe"] / PROBES)
         frame = pd.read_parquet(context.inputs["probe"] / PREDICTIONS)

@@ -32,7 +32,6 @@ from medssl.stages.base import (
     Context,
     Manifest,
     Progress,
-    Stage,
     explain_difference,
     key_parts,
     list_outputs,

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from medssl import __version__
 from medssl.errors import StoreError
 from medssl.files import read_json, write_json
 from medssl.store import schema
 from medssl.store.schema import FORMAT, SCHEMA_VERSION
+from medssl.version import __version__
 
 SHARD_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,200}\.tar")
 """No separators and no leading dot: a name never leaves its folder."""

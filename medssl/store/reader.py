@@ -91,6 +91,17 @@ class Store:
         """One row per input that gave no record, `schema.LEDGER_SCHEMA`."""
         return read_table(self._index / schema.LEDGER)
 
+    @property
+    def links(self) -> dict[str, str]:
+        """Original identifiers by pseudonym, several joined by commas; empty when deleted."""
+        path = self._index / schema.LINKS
+        found: dict[str, str] = {}
+        for link in read_table(path).to_pylist() if path.exists() else ():
+            name, original = link[schema.PARTICIPANT], link["original"]
+            known = found.get(name)
+            found[name] = original if known in (None, original) else f"{known}, {original}"
+        return found
+
     @cached_property
     def _layout(self) -> Layout:
         table = read_table(self._index / schema.RECORDS, list(COLUMNS))

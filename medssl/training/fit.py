@@ -54,9 +54,7 @@ class PairData(lightning.LightningDataModule):
         trainer = self.trainer
         assert trainer is not None
         sampler = self.sampler(trainer.global_rank, trainer.world_size)
-        return PairLoader(
-            self.store, sampler, total=self.config.steps * self.config.accumulate
-        )
+        return PairLoader(self.store, sampler, total=self.config.steps * self.config.accumulate)
 
 
 def fit(
@@ -100,8 +98,9 @@ def fit(
             folder / METRICS, every=config.monitor_every, report=None if several else report,
         ),
         ModelCheckpoint(
-            dirpath=folder / CHECKPOINTS, filename=LAST, every_n_train_steps=config.checkpoint_every,
-            save_on_train_epoch_end=False, enable_version_counter=False, save_top_k=1,
+            dirpath=folder / CHECKPOINTS, filename=LAST, save_top_k=1,
+            every_n_train_steps=config.checkpoint_every, save_on_train_epoch_end=False,
+            enable_version_counter=False,
         ),
     ]  # fmt: skip
     with warnings.catch_warnings(), _quiet_lightning():
@@ -162,4 +161,3 @@ class _quiet_lightning:  # noqa: N801 - reads as a statement
 
     def __exit__(self, *_: object) -> None:
         self.logger.setLevel(self.level)
-

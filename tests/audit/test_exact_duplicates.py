@@ -39,7 +39,7 @@ def test_finds_a_copy_across_splits_and_judges_what_is_kept(
     copy = store.column("record").tolist().index(across.pairs[0].right)
     kept = exact_duplicates(store, rows, splits=splits, kept=np.delete(rows, copy))[0]
     assert kept.severity is Severity.WARNING
-    assert "keeps one copy" in kept.title
+    assert "no longer used under both" in kept.title
 
 
 def test_repeats_inside_a_participant_are_a_note(tmp_path: Path, make: SimpleNamespace) -> None:

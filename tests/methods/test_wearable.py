@@ -24,15 +24,18 @@ def test_the_presets_hold_the_published_values(pytestconfig, name, parameters, c
     made = WearableMethod(config, seed=0, steps=1)
     assert sum(p.numel() for p in made.encoder.parameters()) == parameters
     assert sum(p.numel() for p in made.head.parameters()) == 394_368
-    assert config.objective.temperature == 0.04 and config.objective.koleo_weight == 0.1
-    assert config.momentum == 0.99 and config.batch_size == 256
+    assert config.objective.temperature == 0.04
+    assert config.objective.koleo_weight == 0.1
+    assert config.momentum == 0.99
+    assert config.batch_size == 256
     assert config.optimiser == OptimiserConfig(
         learning_rate=1e-3, weight_decay=1e-5, schedule="halving", halve_every=125_000
     )
     assert config.views.cutout.probability == cutout
     assert config.views.cutout.fraction == (0.3, 0.5)
     assert config.views.channel_permutation.probability == permutation
-    assert config.pairs.level == "participant" and config.pairs.min_records == 2
+    assert config.pairs.level == "participant"
+    assert config.pairs.min_records == 2
 
 
 def test_the_optimiser_is_adam_with_coupled_weight_decay_over_the_student():

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from medssl.errors import StoreError
+from medssl.records import Record
 from medssl.reduction.config import ReduceConfig
 from medssl.reduction.rules import reduce
 from medssl.reduction.selection import Selection
-from medssl.records import Record
 from medssl.store import write_store
 from medssl.types import Modality
 

@@ -43,6 +43,7 @@ def test_only_batches_handed_out_are_counted(ppg_store):
 
 def test_batches_hold_what_the_store_holds(ppg_store):
     batch = next(iter(loader(ppg_store)))
-    assert batch["first"].shape == (50, 1, 64) and batch["first"].dtype == torch.float32
+    assert batch["first"].shape == (50, 1, 64)
+    assert batch["first"].dtype == torch.float32
     assert not torch.equal(batch["first"], batch["second"])
     assert batch["participants"].unique().numel() == 50

@@ -9,8 +9,7 @@ from medssl.sampling.splits import SPLITS, SplitConfig, assign_splits, check_dis
 
 
 def table(names, added=1, **labels):
-    frame = pd.DataFrame({"added": added, **labels}, index=pd.Index(names, name="participant"))
-    return frame
+    return pd.DataFrame({"added": added, **labels}, index=pd.Index(names, name="participant"))
 
 
 @settings(max_examples=30, deadline=None)

@@ -168,6 +168,7 @@ def test_the_second_of_two_writers_is_refused_at_once(scene, add, monkeypatch):
     inside, proceed = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
+        os.close(proceed[1])  # a parent that fails ends the waiting
         real = writer_module.write_manifest
 
         def slowly(*arguments):

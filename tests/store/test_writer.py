@@ -168,10 +168,12 @@ def test_ledger_and_links_grow_and_repeat_nothing(tmp_path, recording, stage, ad
     store = add(path, staging, rows, ledger=ledger("b", "c"), links=links(p1="Doe"))
     assert store.ledger.column("path").to_pylist() == ["a", "b", "c"]
     assert store.counts["ledger"] == 3
+    assert store.links == {"p1": "Doe"}
     # The ledger says what happened to inputs; the data are the same.
     assert Store.open(path, version=1).digest == store.digest
     for links_file in path.glob("index/*/links.parquet"):
         links_file.unlink()
+    assert Store.open(path).links == {}
     assert verify(path, deep=True) == []
     assert write_store(path, recording("p2")).version == 3
 

@@ -61,7 +61,8 @@ def test_a_run_that_died_and_went_on_ends_with_the_same_weights(
         for name in ("whole", "died")
     ]
     losses = [{e["step"]: e["train/loss"] for e in entry if "train/loss" in e} for entry in lines]
-    assert losses[0] == losses[1] and sorted(losses[0]) == list(range(1, 13))
+    assert losses[0] == losses[1]
+    assert sorted(losses[0]) == list(range(1, 13))
 
 
 def test_training_learns_and_depends_on_the_seed(ppg_store, tmp_path):
@@ -102,3 +103,16 @@ def test_too_large_batches_fail_before_anything_is_written(ppg_store, tmp_path):
     with pytest.raises(StageError, match="set pretrain.batch_size to 131 or less"):
         train(ppg_store, tmp_path / "x", batch_size=200)
     assert not (tmp_path / "x").exists()
+
+
+def test_two_processes_share_every_batch(ppg_store, tmp_path):
+    """Real gloo processes: half of each batch on each rank, one loss over the whole batch."""
+    made = train(ppg_store, tmp_path, steps=3, devices=2)
+    lines = [json.loads(line) for line in (tmp_path / METRICS).read_text().splitlines()]
+    losses = [e["train/infonce"] for e in lines if "train/infonce" in e]
+    assert len(losses) == 3
+    # Untrained projections are about equally similar: log of the 2B − 1 candidates of all ranks.
+    assert losses[0] == pytest.approx(torch.tensor(63.0).log(), abs=0.5)
+    assert losses[0] > torch.tensor(31.0).log() + 0.3
+    fresh = WearableMethod(METHOD, seed=0, steps=3)
+    assert not equal(state(made), state(fresh))

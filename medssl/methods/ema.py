@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 
 class MomentumTeacher(nn.Module):
@@ -32,9 +34,7 @@ class MomentumTeacher(nn.Module):
             if isinstance(module, _DropoutNd):
                 module.p = 0.0
         self.average = AveragedModel(
-            follower,
-            multi_avg_fn=get_ema_multi_avg_fn(momentum),  # type: ignore[no-untyped-call]
-            use_buffers=True,
+            follower, multi_avg_fn=partial(_follow, momentum=momentum), use_buffers=True
         )
         self.average.requires_grad_(False)
 
@@ -53,3 +53,14 @@ class MomentumTeacher(nn.Module):
         """Apply the averaged network."""
         result: Tensor = self.average(x)
         return result
+
+
+def _follow(
+    averaged: Sequence[Tensor], current: Sequence[Tensor], _: Tensor, *, momentum: float
+) -> None:
+    """One step for many tensors; counters are copied. Torch's own cannot be sent to a process."""
+    for follower, leader in zip(averaged, current, strict=True):
+        if follower.is_floating_point():
+            follower.lerp_(leader, 1 - momentum)
+        else:
+            follower.copy_(leader)

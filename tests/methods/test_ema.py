@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from medssl.training.ema import MomentumTeacher
+from medssl.methods.ema import MomentumTeacher
 
 
 def network():

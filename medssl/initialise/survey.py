@@ -1,0 +1,192 @@
+"""What a folder holds: recordings of which format, tables, and files of no use here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Final
+
+from medssl.errors import ConfigError
+from medssl.initialise import tables, text_kinds
+from medssl.initialise.answers import Answers, Question
+from medssl.initialise.facts import Facts
+from medssl.initialise.formats import other_formats
+from medssl.initialise.listing import Listing, is_paper, plural, suffix
+from medssl.initialise.tables import Table, read_tables
+from medssl.initialise.text_kinds import TextKind, find_kinds, glob_of, recordings_among
+from medssl.initialise.text_look import facts_of
+from medssl.initialise.wfdb_look import look_at_wfdb
+
+_HEADER: Final = ".hea"
+_SIGNALS: Final = frozenset({".dat", ".mat", ".xyz"})
+
+
+@dataclass(slots=True)
+class Survey:
+    """What a folder holds.
+
+    Args:
+        listing: Its files.
+        facts: Its recordings; None as long as a question is open.
+        question: What to ask before the recordings can be told from the rest.
+        others: Files in formats that this version does not read, by format.
+        beside: Annotations and other files beside WFDB headers.
+        papers: Readmes, licences, lists.
+        left_out: Files that `include` leaves out.
+        candidates: Kinds of text file that may be recordings.
+        refused: Kinds of text file that are none, with the reason.
+        tables: Tables beside the recordings.
+        remarks: Remarks about further tables.
+    """
+
+    listing: Listing
+    facts: Facts | None = None
+    question: Question | None = None
+    others: Counter[str] = field(default_factory=Counter)
+    beside: int = 0
+    papers: int = 0
+    left_out: int = 0
+    candidates: list[TextKind] = field(default_factory=list)
+    refused: list[tuple[TextKind, str]] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+def survey_folder(listing: Listing, answers: Answers) -> Survey:
+    """Look at a folder: names of all files, headers and first lines of a sample.
+
+    Args:
+        listing: The folder.
+        answers: What was answered.
+
+    Raises:
+        ConfigError: There is no recording that this version reads.
+    """
+    survey = Survey(listing)
+    files = listing.included(answers.include) if answers.include else listing.files
+    if not files:
+        msg = f"--set include={','.join(answers.include)}: none of {len(listing.files)} files match"
+        raise ConfigError(msg)
+    survey.left_out = len(listing.files) - len(files)
+    headers = [path for path in files if suffix(path) == _HEADER]
+    stems = {_stem(path) for path in listing.files if suffix(path) == _HEADER}
+    text = [
+        path for path in files if suffix(path) in text_kinds.SUFFIXES and _stem(path) not in stems
+    ]
+    wfdb = look_at_wfdb(listing.folder, headers) if headers else None
+    kinds = find_kinds(listing, text)
+    survey.candidates, survey.refused = recordings_among(kinds)
+    _sort_the_rest(survey, files, stems, set(text))
+    _choose(survey, wfdb, text, answers)
+    if survey.facts is not None:
+        recordings = set(survey.facts.paths)
+        rest = [path for path in listing.files if path not in recordings]
+        rest = [path for path in rest if suffix(path) in tables.SUFFIXES]
+        survey.tables, survey.remarks = read_tables(listing.folder, rest)
+    return survey
+
+
+def _stem(path: str) -> str:
+    return PurePosixPath(path).with_suffix("").as_posix()
+
+
+def _sort_the_rest(survey: Survey, files: Sequence[str], stems: set[str], text: set[str]) -> None:
+    unknown = []
+    for path in files:
+        if is_paper(path):
+            survey.papers += 1
+        elif suffix(path) == _HEADER or path in text or suffix(path) in tables.SUFFIXES:
+            continue
+        elif _stem(path) in stems:
+            survey.beside += suffix(path) not in _SIGNALS
+        else:
+            unknown.append(path)
+    survey.others = other_formats(survey.listing.folder, unknown)
+
+
+def _choose(survey: Survey, wfdb: Facts | None, text: Sequence[str], answers: Answers) -> None:
+    """Set the recordings, or ask which they are.
+
+    Raises:
+        ConfigError: There are none.
+    """
+    kinds = survey.candidates
+    readable = wfdb is not None and wfdb.readable > 0
+    if answers.format is None and readable and kinds:
+        survey.question = Question(
+            "format",
+            f"format: {plural(len(wfdb.paths if wfdb else ()), 'WFDB recording')} and "
+            f"{' and '.join(kind.title for kind in kinds)} of numbers are there; one pipeline "
+            "source reads one format (wfdb or text)",
+            "wfdb",
+        )
+        return
+    if wfdb is not None and readable and answers.format != "text":
+        _refuse_keys(answers)
+        wfdb.include = answers.include
+        survey.facts = wfdb
+    elif kinds and answers.format != "wfdb":
+        # Who names the files by include has answered which kind they are.
+        if len(kinds) > 1 and not answers.include:
+            survey.question = _which_kind(kinds)
+        else:
+            survey.facts = facts_of(_joined(kinds), text, answers)
+    else:
+        raise ConfigError(_nothing(survey, wfdb, answers))
+
+
+def _refuse_keys(answers: Answers) -> None:
+    for key in ("rate_in", "time_column"):
+        if getattr(answers, key) is not None:
+            msg = f"--set {key}=…: WFDB headers tell their rate; leave it out"
+            raise ConfigError(msg)
+
+
+def _joined(kinds: Sequence[TextKind]) -> TextKind:
+    if len(kinds) == 1:
+        return kinds[0]
+    one = TextKind("text", "", sorted(path for kind in kinds for path in kind.paths))
+    for kind in kinds:
+        one.looks |= kind.looks
+        one.unreadable += kind.unreadable
+    return one
+
+
+def _which_kind(kinds: Sequence[TextKind]) -> Question:
+    options = "; ".join(f"include={glob_of(kind)!r} means {_shape(kind)}" for kind in kinds)
+    return Question(
+        "include", f"include: several kinds of text file may be the recordings; {options}",
+        glob_of(kinds[0]),
+    )  # fmt: skip
+
+
+def _shape(kind: TextKind) -> str:
+    look = next(iter(kind.looks.values()))
+    shape = look.shape
+    words = [kind.title, f"{shape.samples:,} samples in {len(look.channels)} {shape.layout}"
+             if shape.layout == "columns" else f"{len(look.channels)} row(s) of "
+             f"{shape.samples:,} samples"]  # fmt: skip
+    if shape.header:
+        words.append(f"named {', '.join(look.channels[:6])}")
+    return ", ".join(words)
+
+
+def _nothing(survey: Survey, wfdb: Facts | None, answers: Answers) -> str:
+    found = []
+    if wfdb is not None:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in wfdb.unreadable.most_common())
+        found.append(f"{plural(len(wfdb.paths), 'WFDB header')} (looked at {wfdb.looked}: "
+                     f"{reasons or 'readable'})")  # fmt: skip
+    found += [f"{kind.title} of numbers" for kind in survey.candidates]
+    found += [f"{kind.title} ({reason})" for kind, reason in survey.refused]
+    found += [f"{count} {name}" for name, count in survey.others.most_common()]
+    if survey.papers:
+        found.append(plural(survey.papers, "readme, licence or list"))
+    wanted = {"wfdb": "WFDB headers", "text": "text tables of numbers"}
+    kinds = wanted.get(answers.format or "", "WFDB headers, or text tables of numbers")
+    return (
+        f"{survey.listing.folder} holds no recording that this version reads ({kinds}); found: "
+        f"{', '.join(found) or 'nothing else'}"
+    )
