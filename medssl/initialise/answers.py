@@ -67,17 +67,21 @@ class Question:
 
     Args:
         key: Which answer is missing.
-        text: What is not known, and which values would answer.
-        example: One value, as it would be given.
+        text: What is not known.
+        options: Values that would answer, each with what it means.
     """
 
     key: str
     text: str
-    example: str
+    options: tuple[tuple[str, str], ...]
 
-    def line(self) -> str:
-        """The question with the flag that answers it."""
-        return f"{self.text}: {flag(f'{self.key}={self.example}')}"
+    def lines(self) -> list[str]:
+        """The question, then one line for each option with the exact flag."""
+        flags = [(flag(f"{self.key}={value}"), meaning) for value, meaning in self.options]
+        return [
+            f"  {self.key}: {self.text}",
+            *(f"    {text}    {meaning}".rstrip() for text, meaning in flags),
+        ]
 
 
 def flag(item: str) -> str:
@@ -211,16 +215,16 @@ def refuse_to_guess(
 ) -> ConfigError:
     """The error that asks all open questions, after what was found."""
     many = len(questions) > 1
-    items = [*answers.given, *(f"{one.key}={one.example}" for one in questions)]
-    command = " ".join(["medssl init", shlex.quote(str(folder)), *map(flag, items)])
+    start = " ".join(["medssl init", shlex.quote(str(folder)), *map(flag, answers.given)])
+    example = flag(f"{questions[0].key}={questions[0].options[0][0]}")
     msg = "\n".join(
         [
-            f"{len(questions)} thing{'s' if many else ''} cannot be told from the files; "
+            f"{len(questions)} thing{'s' if many else ''} cannot be told from the files, and "
             "nothing was written. Found:",
             *(f"  {line}" for line in found),
-            "Answer each with one line:" if many else "Answer with one line:",
-            *(f"  - {question.line()}" for question in questions),
-            f"such as (put your own values): {command}",
+            "Answer each with one flag:" if many else "Answer with one flag:",
+            *(line for question in questions for line in question.lines()),
+            f"as in: {start} {example}{' …' if many else ''}",
         ]
     )
     return ConfigError(msg)

@@ -32,6 +32,11 @@ _MAGIC: Final = (
 )  # fmt: skip
 
 
+def is_known(path: str) -> bool:
+    """Whether the extension is that of a format which this version does not read."""
+    return suffix(path) in _EXTENSIONS
+
+
 def magic(path: Path) -> str | None:
     """The format that a file's first bytes tell, or None.
 

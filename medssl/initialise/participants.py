@@ -132,15 +132,13 @@ def _convinces(one: Candidate, recordings: int) -> bool:
 
 
 def _question(grouped: Sequence[Candidate], recordings: int) -> Question:
-    options = [f"participant={one.rule.answer} would give {one.describe()}" for one in
-               grouped[:_SHOWN]]  # fmt: skip
-    options.append(
-        f"participant=file takes each of {recordings:,} recordings as another participant, "
-        "right only when nobody was recorded twice"
-    )
-    example = grouped[0].rule.answer if grouped else FILE
-    text = "participant: whose recording a file is, is not told beyond doubt; "
-    return Question("participant", text + "; ".join(options), example)
+    options = [(one.rule.answer, one.describe()) for one in grouped[:_SHOWN]]
+    each = f"each of {recordings:,} recordings is another participant's: right only when nobody "
+    options.append((FILE, f"{each}was recorded twice"))
+    if not grouped:
+        options.append((r"pattern:(?P<participant>\d+)_", "any part of the path that names them"))
+    text = "nothing tells beyond doubt whose recording a file is; a wrong rule makes splits leak"
+    return Question("participant", text, tuple(options))
 
 
 def _candidates(paths: Sequence[str], tables: Sequence[Table]) -> list[Candidate]:

@@ -11,7 +11,7 @@ from medssl.initialise.labels import LabelPlan
 from medssl.initialise.listing import plural
 from medssl.initialise.participants import Candidate, Told
 from medssl.initialise.plan import Plan
-from medssl.initialise.survey import Survey
+from medssl.initialise.survey import Survey, describe_kind
 
 _CHANNELS = 15
 
@@ -31,7 +31,7 @@ def survey_lines(survey: Survey, *, rate_in: float | None = None) -> list[str]:
     if survey.facts is not None:
         lines += _facts_lines(survey.facts, rate_in)
     else:
-        lines += [f"may be recordings: {kind.title}" for kind in survey.candidates]
+        lines += [f"may be recordings: {describe_kind(kind)}" for kind in survey.candidates]
     used = {table.path for table in survey.tables}
     for kind, reason in survey.refused:
         if not set(kind.paths) <= used:
@@ -45,6 +45,10 @@ def survey_lines(survey: Survey, *, rate_in: float | None = None) -> list[str]:
     rest = survey.others["other"] + survey.papers
     if rest:
         lines.append(f"of no known format, or readmes and licences: {plural(rest, 'file')}")
+    lines += [
+        f"tables: {table.title} with {plural(len(table.columns), 'column')}"
+        for table in survey.tables
+    ]
     return lines + [f"tables: {remark}" for remark in survey.remarks]
 
 
@@ -96,16 +100,16 @@ def _lengths(facts: Facts, rate_in: float | None) -> str:
     about = "about " if facts.estimated else ""
     seconds = sorted(facts.durations(rate_in).values())
     if seconds:
-        return f"durations: {about}{_spread(seconds)} s"
+        return f"durations: {about}{_spread(seconds, 's')}"
     return (
         f"lengths: {about}{_spread(sorted(count for count, _ in facts.lengths.values()))} samples"
     )
 
 
-def _spread(values: list[float] | list[int]) -> str:
+def _spread(values: list[float] | list[int], unit: str) -> str:
     if values[0] == values[-1]:
-        return f"{values[0]:,.6g} each"
-    return f"{values[0]:,.6g} to {values[-1]:,.6g}, median {median(values):,.6g}"
+        return f"{values[0]:,.6g} {unit} each"
+    return f"{values[0]:,.6g} to {values[-1]:,.6g}, median {median(values):,.6g} {unit}"
 
 
 def _comment_keys(facts: Facts) -> list[str]:

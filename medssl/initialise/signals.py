@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from medssl.config import nearest
 from medssl.errors import ConfigError
 from medssl.ingest.waveforms.units import conversion
-from medssl.initialise.answers import Answers, Question
+from medssl.initialise.answers import MODALITIES, Answers, Question
 from medssl.initialise.channel_names import TWELVE_LEADS, modality_of_paths
 from medssl.initialise.facts import ChannelFacts, Facts
 from medssl.types import Modality
@@ -61,9 +61,12 @@ def choose_signals(facts: Facts, answers: Answers, folder_name: str) -> Signals:
         chosen, many = _told_channels(facts, modality)
     if modality is None and not _several_modalities(facts):
         asked.append(
-            Question("modality", "modality: neither channel nor file names tell whether this is "
-                     "ppg, ecg or respiration", "ppg")
-        )  # fmt: skip
+            Question(
+                "modality",
+                "neither channel nor file names tell what was measured",
+                tuple((name, "") for name in MODALITIES),
+            )
+        )
     if not chosen:
         asked.append(_channel_question(facts, modality))
     units, units_why = _units(facts, chosen, answers, asked)
@@ -121,13 +124,14 @@ def _usual(one: ChannelFacts, facts: Facts) -> bool:
 def _channel_question(facts: Facts, modality: Modality | None) -> Question:
     every = sorted(facts.channels.values(), key=lambda one: -one.count)
     own = [one for one in every if modality is None or one.modality in {modality, None}] or every
-    listed = ", ".join(f"{one.name} ({_about(one, facts)})" for one in own[:_SHOWN])
-    more = f" and {len(own) - _SHOWN} more" if len(own) > _SHOWN else ""
-    text = f"channels: several could be meant, of one modality or more: {listed}{more}"
+    own.sort(key=lambda one: one.modality is None)
+    text = "several could be meant; name one, or several of one modality with commas between them"
     if facts.shape.get("header") is False:
         text += " (numbers count from 0)"
-    told = [one for one in own if one.modality is not None]
-    return Question("channels", text, (told or own)[0].name)
+    if len(own) > _SHOWN:
+        text += f"; the first {_SHOWN} of {len(own)}"
+    options = tuple((one.name, _about(one, facts)) for one in own[:_SHOWN])
+    return Question("channels", text, options)
 
 
 def _about(one: ChannelFacts, facts: Facts) -> str:
@@ -149,23 +153,30 @@ def _units(
         return None, ""  # which units matter is known with the channels
     if facts.format == "text" and (not known or None in found):
         asked.append(
-            Question("units", "units: text files do not tell their units (counts for raw "
-                     "converter output, mV or uV for voltages, au where there is none)", "counts")
-        )  # fmt: skip
+            Question(
+                "units",
+                "text files do not tell their unit",
+                (("counts", "raw converter output"), ("mV", ""), ("uV", ""), ("au", "no unit")),
+            )
+        )
         return None, ""
     if not known:
-        asked.append(
-            Question("units", "units: no header has a unit that medssl knows and a gain; "
-                     "recordings without are refused", "mV")
-        )  # fmt: skip
-        return None, ""
+        msg = (
+            "no header looked at has both a gain and a unit that medssl knows for "
+            f"{', '.join(one.name for one in chosen)}, and ingest refuses such recordings: name "
+            "other channels with --set channels=…, or correct the headers"
+        )
+        raise ConfigError(msg)
     wanted = "mV" if len(known) > 1 and "mV" in known else known[0]
     if any(unit is not None and conversion(unit, str(wanted)) is None for unit in known):
         listed = ", ".join(map(str, known))
         asked.append(
-            Question("units", f"units: several that cannot be converted ({listed}); recordings in "
-                     "others will be refused", str(wanted))
-        )  # fmt: skip
+            Question(
+                "units",
+                f"several that cannot be converted ({listed}); recordings in others are refused",
+                tuple((str(unit), "") for unit in known),
+            )
+        )
         return None, ""
     where = "header" if facts.format == "wfdb" else "column names"
     return wanted, f"from the {where}"
@@ -177,7 +188,9 @@ def ask_rate(facts: Facts, answers: Answers) -> Question | None:
         return None
     hint = facts.time_hint or "there is no time column"
     suggested = facts.suggested_rate
+    option = ("125", "for example: give the rate of the files in Hz")
+    if suggested is not None:
+        option = (f"{suggested:g}", "if that is right")
     return Question(
-        "rate_in", f"rate_in: samples per second of the files are not told ({hint})",
-        "125" if suggested is None else f"{suggested:g}",
+        "rate_in", f"samples per second of the files are not told ({hint})", (option,)
     )  # fmt: skip

@@ -12,7 +12,7 @@ from medssl.errors import ConfigError
 from medssl.initialise import tables, text_kinds
 from medssl.initialise.answers import Answers, Question
 from medssl.initialise.facts import Facts
-from medssl.initialise.formats import other_formats
+from medssl.initialise.formats import is_known, other_formats
 from medssl.initialise.listing import Listing, is_paper, plural, suffix
 from medssl.initialise.tables import Table, read_tables
 from medssl.initialise.text_kinds import TextKind, find_kinds, glob_of, recordings_among
@@ -99,7 +99,7 @@ def _sort_the_rest(survey: Survey, files: Sequence[str], stems: set[str], text: 
             survey.papers += 1
         elif suffix(path) == _HEADER or path in text or suffix(path) in tables.SUFFIXES:
             continue
-        elif _stem(path) in stems:
+        elif _stem(path) in stems and (suffix(path) in _SIGNALS or not is_known(path)):
             survey.beside += suffix(path) not in _SIGNALS
         else:
             unknown.append(path)
@@ -117,10 +117,11 @@ def _choose(survey: Survey, wfdb: Facts | None, text: Sequence[str], answers: An
     if answers.format is None and readable and kinds:
         survey.question = Question(
             "format",
-            f"format: {plural(len(wfdb.paths if wfdb else ()), 'WFDB recording')} and "
-            f"{' and '.join(kind.title for kind in kinds)} of numbers are there; one pipeline "
-            "source reads one format (wfdb or text)",
-            "wfdb",
+            "recordings of two formats are there, and one source reads one of them",
+            (
+                ("wfdb", plural(len(wfdb.paths if wfdb else ()), "WFDB recording")),
+                ("text", ", ".join(describe_kind(kind) for kind in kinds)),
+            ),
         )
         return
     if wfdb is not None and readable and answers.format != "text":
@@ -155,22 +156,21 @@ def _joined(kinds: Sequence[TextKind]) -> TextKind:
 
 
 def _which_kind(kinds: Sequence[TextKind]) -> Question:
-    options = "; ".join(f"include={glob_of(kind)!r} means {_shape(kind)}" for kind in kinds)
     return Question(
-        "include", f"include: several kinds of text file may be the recordings; {options}",
-        glob_of(kinds[0]),
-    )  # fmt: skip
+        "include",
+        "several kinds of text file may be the recordings",
+        tuple((glob_of(kind), describe_kind(kind)) for kind in kinds),
+    )
 
 
-def _shape(kind: TextKind) -> str:
+def describe_kind(kind: TextKind) -> str:
+    """A kind of text file in words."""
     look = next(iter(kind.looks.values()))
-    shape = look.shape
-    words = [kind.title, f"{shape.samples:,} samples in {len(look.channels)} {shape.layout}"
-             if shape.layout == "columns" else f"{len(look.channels)} row(s) of "
-             f"{shape.samples:,} samples"]  # fmt: skip
-    if shape.header:
-        words.append(f"named {', '.join(look.channels[:6])}")
-    return ", ".join(words)
+    samples = f"{look.shape.samples:,}"
+    if look.shape.layout == "row":
+        return f"{kind.title}, {plural(len(look.channels), 'row')} of {samples} numbers"
+    text = f"{kind.title}, {plural(len(look.channels), 'column')} of {samples} numbers"
+    return text + (f" named {', '.join(look.channels[:6])}" if look.shape.header else "")
 
 
 def _nothing(survey: Survey, wfdb: Facts | None, answers: Answers) -> str:

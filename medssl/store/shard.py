@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 import tarfile
@@ -136,7 +135,7 @@ class ShardWriter:
         frame = codec.pack(array, kind)
         offset = self._write(_member([record], "b2"), frame)
         variant = codec.Variant(schema.BLOSC2, array.dtype.str, array.shape)
-        self._note(record, variant, offset, len(frame), _content_digest(record, array))
+        self._note(record, variant, offset, len(frame), record.content_digest)
 
     def _add_stack(self, records: Sequence[Record]) -> None:
         arrays = [codec.little_endian(np.asarray(record.data)) for record in records]
@@ -146,7 +145,7 @@ class ShardWriter:
         start = self._write(_member(records, "npy"), header, *(array.data for array in arrays))
         for position, (record, array) in enumerate(zip(records, arrays, strict=True)):
             offset = start + len(header) + position * array.nbytes
-            self._note(record, variant, offset, array.nbytes, _content_digest(record, array))
+            self._note(record, variant, offset, array.nbytes, record.content_digest)
 
     def _write(self, member: str, *parts: bytes | memoryview) -> int:
         """Write one member and give the offset of its first byte."""
@@ -244,13 +243,6 @@ def _member(records: Sequence[Record], suffix: str) -> str:
     # WebDataset takes what precedes the first dot as the sample: here, the participant.
     origin = digest_bytes("\0".join(record.name for record in records).encode())[:20]
     return f"{first.participant}.{origin}.{first.modality.value}.{suffix}"
-
-
-def _content_digest(record: Record, stored: np.ndarray) -> str:
-    """Digest of the bytes as they are stored, whatever byte order they came in."""
-    if np.asarray(record.data).dtype == stored.dtype:
-        return record.content_digest
-    return dataclasses.replace(record, data=stored).content_digest
 
 
 def _check(records: Sequence[Record]) -> Kind:
