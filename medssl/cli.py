@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ from medssl.version import __version__
 
 EXIT_USER_ERROR = 2
 EXIT_FINDINGS = 3
+
+_ENVIRONMENT = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+"""Errors of the operating system that the user, and not medssl, can mend."""
 
 _STAGES = {
     "ingest": "Raw files → store and ledger.",
@@ -92,6 +97,8 @@ def _run(
     from medssl.display import Display
     from medssl.stages.pipeline import Pipeline
 
+    # A cluster ends jobs with SIGTERM: as an exception it closes the MLflow run on its way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # `mlflow run` hands over an empty or quoted text: ''.
     pipeline = Pipeline(config, [*items, *shlex.split(text.strip("'"))], only=only)
     display = Display()
@@ -183,6 +190,12 @@ def main() -> None:
         if debug:
             raise
         click.echo(f"medssl: {error}", err=True)
+        sys.exit(EXIT_USER_ERROR)
+    except OSError as error:
+        if debug or error.errno not in _ENVIRONMENT:
+            raise
+        place = f" ({error.filename})" if error.filename else ""
+        click.echo(f"medssl: {error.strerror}{place}: put that right and run again", err=True)
         sys.exit(EXIT_USER_ERROR)
     except click.ClickException as error:
         error.show()

@@ -118,3 +118,40 @@ def test_errors_of_ours_are_bugs_and_keep_their_traceback(monkeypatch):
     monkeypatch.setattr(cli, "main", broken)
     with pytest.raises(RuntimeError):
         main()
+
+
+def test_a_terminated_run_is_closed_as_killed(pipeline_file, tmp_path):
+    from mlflow import MlflowClient
+
+    from medssl.tracking import tracking_uri
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "medssl.cli", "run", str(pipeline_file), "pretrain.steps=100000",
+         "pretrain.optimiser.learning_rate=1.0e-6", "tracking.experiment=terminated"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 100
+    while not list((tmp_path / "runs").glob("pretrain/.*.partial/training/metrics.jsonl")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors
+    client = MlflowClient(tracking_uri())
+    experiment = client.get_experiment_by_name("terminated").experiment_id
+    status = {r.info.run_name: r.info.status for r in client.search_runs([experiment])}
+    assert status["pretrain"] == status["small"] == "KILLED"
+    assert "Traceback" not in errors
+
+
+def test_a_full_disk_is_one_line(pipeline_file):
+    """A real limit on the size of files stands for a full disk."""
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 40; exec {sys.executable} -m medssl.cli ingest {pipeline_file} "
+         "tracking.enabled=false"],
+        capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "cannot write" in done.stderr

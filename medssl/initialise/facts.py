@@ -15,17 +15,22 @@ class ChannelFacts:
 
     Args:
         name: The name in the files.
-        count: Recordings looked at that have it, once.
+        paths: Recordings looked at that have it, once.
         units: How often it has which unit; `None` stands for unknown or uncalibrated.
         rates: How often it has which rate (Hz); `None` stands for unknown.
         modality: What its name tells.
     """
 
     name: str
-    count: int = 0
+    paths: set[str] = field(default_factory=set)
     units: Counter[str | None] = field(default_factory=Counter)
     rates: Counter[float | None] = field(default_factory=Counter)
     modality: Modality | None = None
+
+    @property
+    def count(self) -> int:
+        """How many recordings looked at have it."""
+        return len(self.paths)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,7 +41,7 @@ class Facts:
         format: `"wfdb"` or `"text"`.
         paths: All recordings, looked at or not.
         include: Globs that find them; empty for the format's own.
-        looked: How many were opened.
+        opened: Those looked at.
         lengths: Samples and rate (Hz; None when unknown) of the readable ones, by path.
         estimated: Whether some lengths were estimated from file sizes.
         channels: By name, in the order of the files.
@@ -52,7 +57,7 @@ class Facts:
     format: str
     paths: tuple[str, ...]
     include: tuple[str, ...] = ()
-    looked: int = 0
+    opened: tuple[str, ...] = ()
     lengths: dict[str, tuple[int, float | None]] = field(default_factory=dict)
     estimated: bool = False
     channels: dict[str, ChannelFacts] = field(default_factory=dict)
@@ -63,6 +68,11 @@ class Facts:
     time: str | None = None
     time_hint: str = ""
     suggested_rate: float | None = None
+
+    @property
+    def looked(self) -> int:
+        """How many recordings were looked at."""
+        return len(self.opened)
 
     @property
     def readable(self) -> int:

@@ -75,7 +75,11 @@ class LabelPlan:
 
 
 def plan_labels(
-    match: KeyMatch | None, participants: Collection[str], comments: Sequence[Mapping[str, str]]
+    match: KeyMatch | None,
+    participants: Collection[str],
+    comments: Sequence[Mapping[str, str]],
+    *,
+    exhaustive: bool,
 ) -> LabelPlan | None:
     """Labels from a table, or from header comments when these offer more.
 
@@ -83,9 +87,10 @@ def plan_labels(
         match: The table column with the participants.
         participants: Their names in the files.
         comments: Header comments of the recordings looked at.
+        exhaustive: Whether all recordings were looked at.
     """
     from_table = _from_table(match, participants) if match is not None else None
-    from_comments = _from_comments(comments)
+    from_comments = _from_comments(comments, exhaustive=exhaustive)
     plans = [plan for plan in (from_table, from_comments) if plan is not None and plan.offers]
     # Of equally many labels those of the table: it is known in full.
     return max(plans, key=lambda plan: len(plan.offers), default=None)
@@ -115,7 +120,7 @@ def _is_label(offer: Offer) -> bool:
     return offer.present > 0 and (offer.kind == "number" or offer.sides <= _CATEGORIES)
 
 
-def _from_comments(comments: Sequence[Mapping[str, str]]) -> LabelPlan:
+def _from_comments(comments: Sequence[Mapping[str, str]], *, exhaustive: bool) -> LabelPlan:
     keys: dict[str, Counter[str]] = {}
     for one in comments:
         for key in one:
@@ -125,7 +130,7 @@ def _from_comments(comments: Sequence[Mapping[str, str]]) -> LabelPlan:
     offers = []
     for label, spellings in keys.items():
         key = spellings.most_common(1)[0][0]
-        offer = _offer(label, key, [one.get(key, "") for one in comments], exhaustive=False)
+        offer = _offer(label, key, [one.get(key, "") for one in comments], exhaustive=exhaustive)
         if offer is not None:
             offers.append(offer)
     about = plural(len(comments), "header") + " looked at"

@@ -244,7 +244,8 @@ def _pretrain(plan: Plan) -> list[str]:
         f"    encoder: {_flow(encoder)}",
     ]
     if views:
-        lines.append(f"    views: {_flow(views)}    # the others are as published for PPG")
+        lines.append("    views:    # those not named here are as published for PPG")
+        lines += [f"      {name}: {_flow(view)}" for name, view in views.items()]
     return [
         *lines,
         "    # A positive pair is two segments of one participant. "

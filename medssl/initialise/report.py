@@ -101,9 +101,8 @@ def _lengths(facts: Facts, rate_in: float | None) -> str:
     seconds = sorted(facts.durations(rate_in).values())
     if seconds:
         return f"durations: {about}{_spread(seconds, 's')}"
-    return (
-        f"lengths: {about}{_spread(sorted(count for count, _ in facts.lengths.values()))} samples"
-    )
+    counts = sorted(count for count, _ in facts.lengths.values())
+    return f"lengths: {about}{_spread(counts, 'samples')}"
 
 
 def _spread(values: list[float] | list[int], unit: str) -> str:

@@ -11,10 +11,10 @@ from medssl.errors import ConfigError
 from medssl.files import replacing
 from medssl.initialise.answers import Answers, Question, parse_answers, refuse_to_guess
 from medssl.initialise.facts import Facts
-from medssl.initialise.labels import plan_labels
+from medssl.initialise.labels import LabelPlan, plan_labels
 from medssl.initialise.listing import list_folder
 from medssl.initialise.participants import Told, tell_participants
-from medssl.initialise.pipeline_file import render, source_of
+from medssl.initialise.pipeline_file import probe_targets, render, source_of
 from medssl.initialise.plan import Plan
 from medssl.initialise.report import (
     chosen_lines,
@@ -108,6 +108,12 @@ def _choose(folder: Path, name: str, target: Path, survey: Survey, answers: Answ
         ]
         raise refuse_to_guess(folder, answers, questions, found)
     assert told.chosen is not None
+    labels = plan_labels(
+        told.chosen.match,
+        told.chosen.rule.counts.keys(),
+        facts.comments,
+        exhaustive=facts.looked == len(facts.paths),
+    )
     return Plan(
         name=name,
         root=_root(survey.listing.folder, name),
@@ -117,8 +123,8 @@ def _choose(folder: Path, name: str, target: Path, survey: Survey, answers: Answ
         signals=signals,
         told=told,
         session=tell_session(facts, told, answers.session),
-        labels=plan_labels(told.chosen.match, told.chosen.rule.counts.keys(), facts.comments),
-        sizes=_sizes(name, facts, signals, told, answers),
+        labels=labels,
+        sizes=_sizes(name, facts, signals, told, labels, answers),
     )
 
 
@@ -131,7 +137,14 @@ def _root(folder: Path, name: str) -> str:
     return str(folder.parent / "medssl-runs" / name)
 
 
-def _sizes(name: str, facts: Facts, signals: Signals, told: Told, answers: Answers) -> Sizes:
+def _sizes(
+    name: str,
+    facts: Facts,
+    signals: Signals,
+    told: Told,
+    labels: LabelPlan | None,
+    answers: Answers,
+) -> Sizes:
     assert signals.modality is not None
     assert told.chosen is not None
     rates: dict[float, int] = {}
@@ -139,14 +152,20 @@ def _sizes(name: str, facts: Facts, signals: Signals, told: Told, answers: Answe
         hertz = rate or answers.rate_in
         if hertz:
             rates[hertz] = rates.get(hertz, 0) + count
-    durations = facts.durations(answers.rate_in)
+    durations: dict[str, float] = dict.fromkeys(facts.opened, 0.0)
+    usable = set.intersection(*(one.paths for one in signals.channels))
+    durations |= {
+        path: seconds
+        for path, seconds in facts.durations(answers.rate_in).items()
+        if path in usable
+    }
     return choose_sizes(
         signals.modality,
         choose_rate(signals.modality, rates),
         told.chosen.rule.told,
         [durations.get(path) for path in facts.paths],
         source=name,
-        readable=facts.readable / facts.looked,
+        scored=bool(probe_targets(labels)),
     )
 
 
@@ -156,7 +175,11 @@ def _promising(plan: Plan) -> list[str]:
     assert facts is not None
     assert chosen is not None
     told = dict(zip(facts.paths, chosen.rule.told, strict=True))
-    return [path for path in facts.lengths if told[path]]
+    return [
+        path
+        for path in facts.lengths
+        if told[path] and all(path in one.paths for one in plan.signals.channels)
+    ]
 
 
 def _write(plan: Plan, trial: Trial) -> None:

@@ -25,7 +25,8 @@ _LADDER: Final = (60.0, 30.0, 20.0, 15.0, 10.0, 8.0, 6.0, 5.0, 4.0, 3.0)
 _MIN_SAMPLES: Final = 32
 """The small encoder halves the time axis five times."""
 _MAX_BATCH: Final = 64
-_SPLITS: Final = ((0.8, 0.1, 0.1), (0.6, 0.1, 0.3), (0.5, 0.1, 0.4), (0.5, 0.0, 0.5))
+_SCORED: Final = ((0.8, 0.1, 0.1), (0.6, 0.1, 0.3), (0.5, 0.1, 0.4), (0.5, 0.0, 0.5))
+_UNSCORED: Final = ((0.8, 0.1, 0.1), (0.7, 0.2, 0.1), (0.6, 0.4, 0.0))
 _TESTED: Final = 20
 """Participants to score that make an interval worth reading."""
 
@@ -92,7 +93,7 @@ def choose_sizes(
     durations: Sequence[float | None],
     *,
     source: str,
-    readable: float,
+    scored: bool,
 ) -> Sizes:
     """Choose the settings that depend on how much signal there is of how many participants.
 
@@ -100,14 +101,16 @@ def choose_sizes(
         modality: What was measured.
         rate: Samples per second in the store (Hz).
         told: Participant of each recording; None for those that no rule tells.
-        durations: Length of each recording (seconds); None when it was not looked at.
+        durations: Length of each recording (seconds); None when it was not looked at, 0 when it
+            was and cannot be used.
         source: Name of the source, which pseudonyms and with them the split depend on.
-        readable: Share of the recordings looked at that can be read.
+        scored: Whether there is something to probe, so that participants must be left for it.
 
     Raises:
         ConfigError: Too few participants or seconds to learn from.
     """
-    known = np.array([one for one in durations if one is not None])
+    looked = np.array([one for one in durations if one is not None])
+    known = looked[looked > 0]
     counts = Counter(name for name in told if name)
     _require_participants(len(counts))
     seconds = _segment_seconds(modality, rate, known, counts)
@@ -118,16 +121,16 @@ def choose_sizes(
         if name:
             length = usual if duration is None else duration
             segments[name] += int(length / seconds + 1e-9)
-            expected += length // seconds if duration is not None else known.mean() // seconds
+            expected += float(np.mean(looked // seconds)) if duration is None else length // seconds
     pairable = {name for name, count in segments.items() if count >= 2}
-    split, splits = _choose_split(list(counts), pairable, source)
+    split, splits = _choose_split(list(counts), pairable, source, scored=scored)
     sure = sum(splits[name] == TRAIN for name in pairable)
     # Some recordings will be refused or of poor quality: a full batch must remain.
-    batch = min(_MAX_BATCH, max(2, int(0.8 * sure * readable) // 2 * 2))
+    batch = min(_MAX_BATCH, max(2, int(0.8 * sure) // 2 * 2))
     return Sizes(
         rate=rate,
         segment_seconds=seconds,
-        segments=round(expected * readable),
+        segments=round(expected),
         short=int((known < seconds).sum()),
         split=split,
         participants=Counter(splits.values()),
@@ -166,20 +169,19 @@ def _segment_seconds(
 
 
 def _choose_split(
-    names: Sequence[str], pairable: set[str], source: str
+    names: Sequence[str], pairable: set[str], source: str, *, scored: bool
 ) -> tuple[tuple[float, float, float], dict[str, str]]:
     """The split with most training participants that leaves enough to score."""
     best: tuple[tuple[float, float, float], dict[str, str]] | None = None
-    for fractions in _SPLITS:
+    for fractions in _SCORED if scored else _UNSCORED:
         splits = _splits(names, fractions, source)
         sizes = Counter(splits.values())
         trained = sum(splits[name] == TRAIN for name in pairable)
         if trained < 2:
             continue
         best = fractions, splits
-        if sizes[TEST] >= min(_TESTED, 0.25 * len(names)) and (
-            sizes[VALIDATION] or not fractions[1]
-        ):
+        tested = sizes[TEST] >= min(_TESTED, 0.25 * len(names)) or not scored
+        if tested and (sizes[VALIDATION] or not fractions[1]):
             return best
     if best is None:
         # So few participants that no split leaves two to learn from.

@@ -20,6 +20,7 @@ from medssl.initialise.text_look import facts_of
 from medssl.initialise.wfdb_look import look_at_wfdb
 
 _HEADER: Final = ".hea"
+_FEW: Final = 5
 _SIGNALS: Final = frozenset({".dat", ".mat", ".xyz"})
 
 
@@ -81,9 +82,12 @@ def survey_folder(listing: Listing, answers: Answers) -> Survey:
     _sort_the_rest(survey, files, stems, set(text))
     _choose(survey, wfdb, text, answers)
     if survey.facts is not None:
-        recordings = set(survey.facts.paths)
-        rest = [path for path in listing.files if path not in recordings]
-        rest = [path for path in rest if suffix(path) in tables.SUFFIXES]
+        # Files that come by the dozen belong to single recordings and are no tables about them.
+        many = [kind.paths for kind in kinds if len(kind.paths) > _FEW]
+        left = set(survey.facts.paths).union(*many)
+        rest = [
+            path for path in listing.files if suffix(path) in tables.SUFFIXES and path not in left
+        ]
         survey.tables, survey.remarks = read_tables(listing.folder, rest)
     return survey
 
@@ -150,6 +154,7 @@ def _joined(kinds: Sequence[TextKind]) -> TextKind:
         return kinds[0]
     one = TextKind("text", "", sorted(path for kind in kinds for path in kind.paths))
     for kind in kinds:
+        one.opened += kind.opened
         one.looks |= kind.looks
         one.unreadable += kind.unreadable
     return one

@@ -41,6 +41,7 @@ class TextKind:
         suffix: Extension.
         word: Last word of the file names, as written; empty when it does not matter.
         paths: All files.
+        opened: Those looked into.
         looks: What the readable ones of those looked into told, by path.
         unreadable: Those that are no tables of numbers, by reason.
     """
@@ -48,13 +49,14 @@ class TextKind:
     suffix: str
     word: str
     paths: list[str]
+    opened: list[str] = field(default_factory=list)
     looks: dict[str, Look] = field(default_factory=dict)
     unreadable: Counter[str] = field(default_factory=Counter)
 
     @property
     def looked(self) -> int:
         """Files looked into."""
-        return len(self.looks) + self.unreadable.total()
+        return len(self.opened)
 
     @property
     def title(self) -> str:
@@ -111,7 +113,8 @@ def _by_word(extension: str, paths: list[str]) -> list[TextKind]:
 
 
 def _surveyed(folder: Path, kind: TextKind) -> TextKind:
-    for path in spread(kind.paths, MAX_FILES):
+    kind.opened = spread(kind.paths, MAX_FILES)
+    for path in kind.opened:
         try:
             if not (folder / path).resolve().is_relative_to(folder):
                 kind.unreadable["links out of the folder"] += 1
@@ -136,6 +139,7 @@ def _merged(kinds: list[TextKind]) -> list[TextKind]:
             continue
         twin.word = ""
         twin.paths = sorted([*twin.paths, *kind.paths])
+        twin.opened = sorted([*twin.opened, *kind.opened])
         twin.looks |= kind.looks
         twin.unreadable += kind.unreadable
     return merged

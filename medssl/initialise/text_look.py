@@ -28,26 +28,26 @@ def facts_of(kind: TextKind, every: Sequence[str], answers: Answers) -> Facts:
         ConfigError: The time column that was given is none.
     """
     globs = answers.include or (glob_of(kind),)
-    facts = Facts(format="text", paths=tuple(kind.paths), include=globs, looked=kind.looked)
+    facts = Facts(format="text", paths=tuple(kind.paths), include=globs, opened=tuple(kind.opened))
     facts.unreadable.update(kind.unreadable)
     usual = usual_signature(kind)
+    odd = [path for path, look in kind.looks.items() if look.shape.signature != usual]
+    for path in odd:
+        facts.unreadable[f"another layout ({_layout(kind.looks.pop(path))})"] += 1
     timed = _time_column(kind, facts, answers)
     for path, look in kind.looks.items():
-        if look.shape.signature != usual:
-            facts.unreadable[f"another layout ({_layout(look)})"] += 1
-            continue
         facts.estimated |= not look.shape.exact
         rate = tidy(look.time.rate) if look.time is not None and timed else None
         facts.lengths[path] = (look.shape.samples, rate)
         for name in look.channels:
             if look.shape.names.count(name) == 1:
                 channel = facts.channel(name)
-                channel.count += 1
+                channel.paths.add(path)
                 channel.units[unit_in_name(name)] += 1
                 channel.rates[rate] += 1
                 channel.modality = modality_of_channel(name) if look.shape.header else None
     facts.time = timed
-    example = next(look for look in kind.looks.values() if look.shape.signature == usual)
+    example = next(iter(kind.looks.values()))
     shape = example.shape
     facts.shape = {"layout": shape.layout, "delimiter": shape.delimiter, "header": shape.header}
     facts.notes.append(_describe(kind, example))

@@ -128,6 +128,10 @@ def _parse(rows: list[list[str]]) -> Float64[np.ndarray, "rows columns"]:
     Raises:
         NoTable: Some cells are none.
     """
+    every = [cell for row in rows for cell in row if cell]
+    if 2 * sum(_number(cell) is None for cell in every) > len(every):
+        msg = "words"
+        raise NoTable(msg)
     if len({len(row) for row in rows}) > 1:
         msg = "rows of different lengths"
         raise NoTable(msg)

@@ -82,6 +82,8 @@ def try_recordings(source: dict[str, Any], paths: Sequence[str]) -> Trial:
         f"tried: {outcomes['']} of {plural(len(chosen), 'recording')} read in full; {good} of "
         f"{plural(len(grades), 'segment')} of quality {FLOOR:g} or better"
     )
+    if 2 * good < len(grades):
+        line += " (few show beats: check modality, channels and rate)"
     return Trial((f"{line}; not read: {failed}" if failed else line,), len(grades), good)
 
 

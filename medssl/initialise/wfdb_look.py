@@ -24,9 +24,8 @@ def look_at_wfdb(folder: Path, paths: Sequence[str]) -> Facts:
         folder: The folder.
         paths: All its headers.
     """
-    facts = Facts(format="wfdb", paths=tuple(paths))
-    for path in spread(paths, MAX_HEADERS):
-        facts.looked += 1
+    facts = Facts(format="wfdb", paths=tuple(paths), opened=tuple(spread(paths, MAX_HEADERS)))
+    for path in facts.opened:
         try:
             header = read_header(folder / path, folder=folder)
         except Unreadable as verdict:
@@ -51,7 +50,7 @@ def _add(facts: Facts, path: str, header: Header) -> None:
         if header.names.count(name) > 1 or not name:
             continue  # ingest cannot tell them apart
         channel = facts.channel(name)
-        channel.count += 1
+        channel.paths.add(path)
         unit = canonical_unit(header.units[number]) if header.calibrated[number] else None
         channel.units[unit] += 1
         channel.rates[header.frame_rate * header.samples_per_frame[number]] += 1

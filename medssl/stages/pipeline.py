@@ -303,9 +303,24 @@ class Pipeline:
         return Step(name, "run", why, final, result.summary, seconds)
 
 
-def run_pipeline(path: str | Path, *overrides: str, **options: Any) -> list[Step]:
-    """Run a pipeline file from Python: `medssl.run_pipeline("pipelines/demo.yaml", "seed=1")`."""
-    return Pipeline(Path(path), overrides).run(**options)
+def run_pipeline(
+    path: str | Path, *overrides: str, only: str | None = None, force: Iterable[str] = ()
+) -> list[Step]:
+    """Run a pipeline file from Python, as the command line does.
+
+    Args:
+        path: The pipeline file.
+        overrides: `key=value` items, such as `"pretrain.steps=200"`.
+        only: Run this stage alone, with what the others left.
+        force: Stages to run although nothing changed.
+
+    Returns:
+        One step per stage: what was done, why, and the folder of its outputs.
+
+    Raises:
+        MedsslError: The file, or something that a stage met, has to be put right.
+    """
+    return Pipeline(Path(path), overrides, only=only).run(force=force)
 
 
 def _place(overrides: dict[str, Any], only: str | None) -> dict[str, Any]:
