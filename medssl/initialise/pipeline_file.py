@@ -101,7 +101,13 @@ def _comment(text: str) -> str:
 
 def render(plan: Plan, trial: Trial) -> str:
     """The whole file."""
-    lines = [*_head(plan), *_ingest(plan), *_reduce(trial), *_pretrain(plan), *_evaluate(plan)]
+    lines = [
+        *_head(plan),
+        *_ingest(plan),
+        *_reduce(trial),
+        *_pretrain(plan, trial),
+        *_evaluate(plan),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -226,8 +232,9 @@ def _reduce(trial: Trial) -> list[str]:
     ]
 
 
-def _pretrain(plan: Plan) -> list[str]:
+def _pretrain(plan: Plan, trial: Trial) -> list[str]:
     modality, sizes = plan.signals.modality, plan.sizes
+    batch = sizes.batch_size(trial.kept)
     channels = len(plan.signals.channels)
     views: dict[str, Any] = dict(_ECG_VIEWS) if modality is Modality.ECG else {}
     if modality is not Modality.PPG or channels == 1:
@@ -249,16 +256,21 @@ def _pretrain(plan: Plan) -> list[str]:
     return [
         *lines,
         "    # A positive pair is two segments of one participant. "
-        f"{sizes.pairable} training participants",
+        f"{len(sizes.trained)} training participants",
         "    # are expected to have two; a batch holds one pair each of batch_size of them.",
-        f"    batch_size: {sizes.batch_size}    # at most that number; published 256",
-        f"    steps: {sizes.steps}    # minutes on two cores; raise it until the monitored "
+        f"    batch_size: {batch}    # at most that number; published 256",
+        f"    steps: {steps_for(batch)}    # minutes on two cores; raise it until the monitored "
         "effective rank settles",
         "    optimiser: {learning_rate: 1.0e-3, schedule: cosine, warmup_steps: 20}",
         "    checkpoint_every: 50",
         "    monitor_every: 50",
         "",
     ]
+
+
+def steps_for(batch: int) -> int:
+    """Enough to learn something, few enough for minutes on two cores."""
+    return 300 if batch >= 16 else 150
 
 
 def _evaluate(plan: Plan) -> list[str]:

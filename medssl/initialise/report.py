@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
 from statistics import median
 
 from medssl.initialise.facts import ChannelFacts, Facts
@@ -12,6 +11,7 @@ from medssl.initialise.listing import plural
 from medssl.initialise.participants import Candidate, Told
 from medssl.initialise.plan import Plan
 from medssl.initialise.survey import Survey, describe_kind
+from medssl.initialise.trial import Trial
 
 _CHANNELS = 15
 
@@ -156,7 +156,7 @@ def label_lines(labels: LabelPlan | None) -> list[str]:
     return lines
 
 
-def chosen_lines(plan: Plan, tried: Collection[str]) -> list[str]:
+def chosen_lines(plan: Plan, trial: Trial) -> list[str]:
     """What was chosen, and what to do next."""
     sizes, signals = plan.sizes, plan.signals
     names = ", ".join(one.name for one in signals.channels[:_CHANNELS])
@@ -168,7 +168,7 @@ def chosen_lines(plan: Plan, tried: Collection[str]) -> list[str]:
         f"({signals.channels_why}), {signals.units} ({signals.units_why})",
         f"chosen: {sizes.rate:g} Hz, segments of {sizes.segment_seconds:g} s, about "
         f"{sizes.segments:,} in all{short}",
-        f"chosen: participants {split}; batches of {sizes.batch_size} pairs, {sizes.steps} steps",
+        f"chosen: participants {split}; batches of {sizes.batch_size(trial.kept)} pairs",
         f"chosen: session: {plan.session[1]}",
-        *tried,
+        *trial.lines,
     ]

@@ -70,7 +70,7 @@ def initialise(
         *survey_lines(survey, rate_in=given.rate_in),
         *participant_lines(plan.told, len(survey.facts.paths)),
         *label_lines(plan.labels),
-        *chosen_lines(plan, trial.lines),
+        *chosen_lines(plan, trial),
         f"wrote {target}; read its comments, then: medssl run {shlex.quote(str(target))}",
     ]
 
@@ -154,6 +154,10 @@ def _sizes(
             rates[hertz] = rates.get(hertz, 0) + count
     durations: dict[str, float] = dict.fromkeys(facts.opened, 0.0)
     usable = set.intersection(*(one.paths for one in signals.channels))
+    if not usable:
+        names = ", ".join(one.name for one in signals.channels)
+        msg = f"--set channels={names}: no recording looked at has all of them; name fewer"
+        raise ConfigError(msg)
     durations |= {
         path: seconds
         for path, seconds in facts.durations(answers.rate_in).items()

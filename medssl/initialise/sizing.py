@@ -1,4 +1,4 @@
-"""Settings sized to the data: rate, segment length, split, batch, steps."""
+"""Settings sized to the data: rate, segment length, split, batch."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ _LADDER: Final = (60.0, 30.0, 20.0, 15.0, 10.0, 8.0, 6.0, 5.0, 4.0, 3.0)
 _MIN_SAMPLES: Final = 32
 """The small encoder halves the time axis five times."""
 _MAX_BATCH: Final = 64
+_SURE: Final = 0.8
+"""Share of the expected full pairs that a batch may count on."""
 _SCORED: Final = ((0.8, 0.1, 0.1), (0.6, 0.1, 0.3), (0.5, 0.1, 0.4), (0.5, 0.0, 0.5))
 _UNSCORED: Final = ((0.8, 0.1, 0.1), (0.7, 0.2, 0.1), (0.6, 0.4, 0.0))
 _TESTED: Final = 20
@@ -42,9 +44,8 @@ class Sizes:
         short: Recordings looked at that are shorter than a segment.
         split: Fractions of train, validation and test.
         participants: Participants in each split.
-        pairable: Training participants expected to have two segments or more.
-        batch_size: Pairs in a batch.
-        steps: Optimiser steps.
+        trained: Expected segments of each training participant that should have two or more.
+        usable: Share of the recordings looked at that can be used.
     """
 
     rate: float
@@ -53,9 +54,22 @@ class Sizes:
     short: int
     split: tuple[float, float, float]
     participants: Mapping[str, int]
-    pairable: int
-    batch_size: int
-    steps: int
+    trained: tuple[int, ...]
+    usable: float
+
+    def batch_size(self, kept: float) -> int:
+        """Pairs in a batch: a full one must remain when segments are refused or left out.
+
+        Args:
+            kept: Share of the segments that reduction is expected to keep.
+        """
+        share = kept * self.usable
+        lost = [
+            (1 - share) ** count + count * share * (1 - share) ** (count - 1)
+            for count in self.trained
+        ]
+        full = int(_SURE * (len(lost) - sum(lost))) // 2 * 2
+        return min(_MAX_BATCH, max(2, full))
 
 
 def choose_rate(modality: Modality, rates: Mapping[float, int]) -> float:
@@ -112,7 +126,6 @@ def choose_sizes(
     looked = np.array([one for one in durations if one is not None])
     known = looked[looked > 0]
     counts = Counter(name for name in told if name)
-    _require_participants(len(counts))
     seconds = _segment_seconds(modality, rate, known, counts)
     usual = float(np.quantile(known, 0.1))
     segments: Counter[str] = Counter()
@@ -123,10 +136,8 @@ def choose_sizes(
             segments[name] += int(length / seconds + 1e-9)
             expected += float(np.mean(looked // seconds)) if duration is None else length // seconds
     pairable = {name for name, count in segments.items() if count >= 2}
+    _require_participants(len(counts), len(pairable))
     split, splits = _choose_split(list(counts), pairable, source, scored=scored)
-    sure = sum(splits[name] == TRAIN for name in pairable)
-    # Some recordings will be refused or of poor quality: a full batch must remain.
-    batch = min(_MAX_BATCH, max(2, int(0.8 * sure) // 2 * 2))
     return Sizes(
         rate=rate,
         segment_seconds=seconds,
@@ -134,17 +145,18 @@ def choose_sizes(
         short=int((known < seconds).sum()),
         split=split,
         participants=Counter(splits.values()),
-        pairable=sure,
-        batch_size=batch,
-        steps=_steps(batch),
+        trained=tuple(segments[name] for name in sorted(pairable) if splits[name] == TRAIN),
+        # What was looked at in full is known; the rest will be like it.
+        usable=1.0 if len(looked) == len(durations) else len(known) / len(looked),
     )
 
 
-def _require_participants(count: int) -> None:
-    if count < MIN_PARTICIPANTS:
+def _require_participants(count: int, pairable: int) -> None:
+    if pairable < MIN_PARTICIPANTS:
         msg = (
-            f"{count} participant(s) found: pretraining on pairs of segments needs at least "
-            f"{MIN_PARTICIPANTS}, and hundreds to be of use; nothing was written"
+            f"{pairable} of {count} participant(s) have two segments or more that can be used: "
+            f"pretraining on pairs needs at least {MIN_PARTICIPANTS}, and hundreds to be of use; "
+            "nothing was written"
         )
         raise ConfigError(msg)
 
@@ -177,23 +189,14 @@ def _choose_split(
         splits = _splits(names, fractions, source)
         sizes = Counter(splits.values())
         trained = sum(splits[name] == TRAIN for name in pairable)
-        if trained < 2:
+        if trained < MIN_PARTICIPANTS:
             continue
         best = fractions, splits
         tested = sizes[TEST] >= min(_TESTED, 0.25 * len(names)) or not scored
         if tested and (sizes[VALIDATION] or not fractions[1]):
             return best
-    if best is None:
-        # So few participants that no split leaves two to learn from.
-        fractions = (1.0, 0.0, 0.0)
-        best = fractions, dict.fromkeys(names, TRAIN)
-        if len(pairable) < 2:
-            msg = (
-                f"{len(pairable)} of {len(names)} participants have two segments or more: "
-                "pretraining on pairs needs at least 2; nothing was written"
-            )
-            raise ConfigError(msg)
-    return best
+    # So few participants that no split leaves enough to learn from: then all are for training.
+    return best or ((1.0, 0.0, 0.0), dict.fromkeys(names, TRAIN))
 
 
 def _splits(
@@ -207,8 +210,3 @@ def _splits(
     config = SplitConfig(train=train, validation=validation, test=test)
     splits = assign_splits(pd.DataFrame(index=index), config)
     return {name: splits[one] for name, one in zip(names, index, strict=True)}
-
-
-def _steps(batch: int) -> int:
-    """Enough to learn something, few enough for minutes on two cores."""
-    return 300 if batch >= 16 else 150

@@ -45,6 +45,11 @@ class Trial:
     good: int
 
     @property
+    def kept(self) -> float:
+        """Share of segments above the floor, on the careful side of what was seen."""
+        return self.good / (self.graded + 2) if self.quality_floor else 1.0
+
+    @property
     def quality_floor(self) -> float:
         """The floor, if nearly all segments tried are above it; 0 keeps everything."""
         return FLOOR if self.graded and self.good >= 0.9 * self.graded else 0.0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
-from medssl.ingest.ledger import Unreadable
+from medssl.ingest.ledger import Reason, Unreadable
 from medssl.ingest.waveforms.recording import parse_comments
 from medssl.ingest.waveforms.units import canonical_unit
-from medssl.ingest.waveforms.wfdb_header import Header, read_header
+from medssl.ingest.waveforms.wfdb_header import Header, named_files, read_header
 from medssl.initialise.channel_names import modality_of_channel
 from medssl.initialise.facts import Facts
 from medssl.initialise.listing import spread
@@ -25,7 +25,11 @@ def look_at_wfdb(folder: Path, paths: Sequence[str]) -> Facts:
         paths: All its headers.
     """
     facts = Facts(format="wfdb", paths=tuple(paths), opened=tuple(spread(paths, MAX_HEADERS)))
+    owners = _owners(folder, facts.opened)
     for path in facts.opened:
+        if any(owners[name] != path for name in _claims(folder, path)):
+            facts.unreadable[Reason.DUPLICATE_SOURCE.value] += 1
+            continue
         try:
             header = read_header(folder / path, folder=folder)
         except Unreadable as verdict:
@@ -35,6 +39,26 @@ def look_at_wfdb(folder: Path, paths: Sequence[str]) -> Facts:
         else:
             _add(facts, path, header)
     return facts
+
+
+def _claims(folder: Path, header: str) -> list[str]:
+    try:
+        names = named_files(folder / header)
+    except OSError:
+        return []  # reading the header says why
+    return [(PurePosixPath(header).parent / name).as_posix() for name in names if name != "~"]
+
+
+def _owners(folder: Path, headers: Sequence[str]) -> dict[str, str]:
+    """The header that ingest gives each signal file to: its namesake, else the first."""
+    owners: dict[str, str] = {}
+    for header in headers:
+        for file in _claims(folder, header):
+            if PurePosixPath(file).stem == PurePosixPath(header).stem:
+                owners[file] = header
+            else:
+                owners.setdefault(file, header)
+    return owners
 
 
 def _told(verdict: Unreadable) -> str:

@@ -20,6 +20,9 @@ class FitConfig(StrictModel):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: PositiveInt = Field(1, description="processes on this machine; more than 1 is DDP")
+    threads: PositiveInt | None = Field(
+        None, description="CPU threads per process; one is fastest for small encoders"
+    )
     deterministic: bool = Field(True, description="refuse kernels that do not repeat on a GPU")
     checkpoint_every: PositiveInt = Field(250, description="steps")
     log_every: PositiveInt = Field(10, description="steps")

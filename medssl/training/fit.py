@@ -19,7 +19,7 @@ from medssl.sampling.pairs import PairSampler
 from medssl.store import Store
 from medssl.store.schema import PARTICIPANT
 from medssl.training.config import FitConfig
-from medssl.training.monitors import CollapseMonitor, MetricsFile, Report
+from medssl.training.monitors import CollapseMonitor, LossMonitor, Report, Threads
 from medssl.types import Rows
 
 CHECKPOINTS: Final = "checkpoints"
@@ -92,7 +92,8 @@ def fit(
     several = config.devices > 1
     # A spawned process cannot report into this one: it writes the file, which is read afterwards.
     callbacks: list[Callback] = [
-        MetricsFile(folder / METRICS, every=config.log_every, report=None if several else report),
+        Threads(config.threads),
+        LossMonitor(folder / METRICS, every=config.log_every, report=None if several else report),
         CollapseMonitor(
             data.store, validation[: config.monitor_records],
             folder / METRICS, every=config.monitor_every, report=None if several else report,
