@@ -101,3 +101,25 @@ def test_docs_link_to_files_that_exist(root):
     for page in [root / "README.md", root / "CHANGELOG.md", *(root / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_readme_embeds_a_recording(root, tmp_path):
+    """The block of Python in the README runs as it stands, on a bundle and a recording."""
+    import numpy as np
+    import torch
+
+    from medssl.bundle import save_bundle
+    from medssl.encoders import ResNet1dConfig, build_encoder
+    from medssl.records import Contract
+
+    (block,) = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
+    config = ResNet1dConfig(channels=1, width=4)
+    torch.manual_seed(0)
+    save_bundle(
+        tmp_path / "bundle", build_encoder(config), encoder=config, provenance={},
+        contract=Contract(modality="ppg", rate=64, channels=("ppg",), units="counts", length=134),
+    )  # fmt: skip
+    block = re.sub(r'"medssl-runs/[^"]*"', repr(str(tmp_path / "bundle")), block)
+    names = {"recording": np.random.default_rng(0).normal(size=(1, 1250))}
+    exec(block, names)
+    assert names["embeddings"].shape == (640 // 134, 32)

@@ -18,7 +18,7 @@ from medssl.errors import IngestError
 from medssl.files import digest_file, digest_json
 from medssl.ingest.config import BaseSource, IngestConfig, TextSource, WfdbSource
 from medssl.ingest.deidentify import recording_pseudonym, session_pseudonym
-from medssl.ingest.discover import RecordingTask, safe_digest
+from medssl.ingest.discover import RecordingTask, refused
 from medssl.ingest.labels import Evidence
 from medssl.ingest.ledger import LedgerRow, Reason, Unreadable
 from medssl.ingest.waveforms.quality import grade
@@ -144,7 +144,7 @@ def _process(
         recording = _read(folder / task.path, source, folder)
         records = _records(context, task, recording, name, digest, result.dropped_seconds)
     except Unreadable as verdict:
-        result.ledger += refused(task, source, folder, verdict.reason, verdict.detail)
+        result.ledger += refused(task.files, source, folder, verdict.reason, verdict.detail)
         return
     writer.add(records)
     tally = result.tallies.setdefault(source.name, SourceTally())
@@ -155,22 +155,6 @@ def _process(
     result.stored_files += len(task.files)
     result.participants.add(task.participant)
     _add_labels(task, source, recording, result)
-
-
-def refused(
-    task: RecordingTask, source: BaseSource, folder: Path, reason: Reason, detail: str
-) -> list[LedgerRow]:
-    """Ledger rows for all files of a recording that gave no record."""
-    return [
-        LedgerRow(
-            source=source.name,
-            path=path,
-            source_digest=safe_digest(folder / path, folder),
-            reason=reason,
-            detail=detail,
-        )
-        for path in task.files
-    ]
 
 
 def _source_digest(task: RecordingTask, folder: Path) -> str:

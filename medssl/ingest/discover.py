@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -92,7 +92,7 @@ def discover(source: BaseSource, *, position: int, key: str) -> Discovery:
         if reason is None:
             files.append(path)
         else:
-            _refuse(found, source, folder, [path], reason, "")
+            found.ledger += refused([path], source, folder, reason, "")
     tables = {table for table in _tables(source) if table}
     chosen = [path for path in files if _is_recording(path, source.patterns, tables)]
     wfdb = isinstance(source, WfdbSource)
@@ -106,16 +106,16 @@ def discover(source: BaseSource, *, position: int, key: str) -> Discovery:
     claimed = {file for named in companions.values() for file in named} | set(chosen)
     for path in files:
         if path not in claimed:
-            _refuse(found, source, folder, [path], _leftover(path, listing), "")
+            found.ledger += refused([path], source, folder, _leftover(path, listing), "")
     tell = _participant_teller(source.participant, folder)
     for path in chosen:
         own = [path, *sorted(companions[path])]
         if any(owners[file] != path for file in claims[path]):
-            _refuse(found, source, folder, own, Reason.DUPLICATE_SOURCE, "")
+            found.ledger += refused(own, source, folder, Reason.DUPLICATE_SOURCE, "")
             continue
         original = tell(path)
         if not original:
-            _refuse(found, source, folder, own, Reason.NO_PARTICIPANT, "")
+            found.ledger += refused(own, source, folder, Reason.NO_PARTICIPANT, "")
             continue
         participant = found.originals.setdefault(
             original, pseudonym(original, source=source.group, key=key)
@@ -259,15 +259,11 @@ def _session(rule: SessionRule | None, path: str) -> str:
     return (match.group("session") or "") if match else ""
 
 
-def _refuse(
-    found: Discovery,
-    source: BaseSource,
-    folder: Path,
-    paths: list[str],
-    reason: Reason,
-    detail: str,
-) -> None:
-    found.ledger += [
+def refused(
+    paths: Iterable[str], source: BaseSource, folder: Path, reason: Reason, detail: str
+) -> list[LedgerRow]:
+    """Ledger rows for files that gave no record."""
+    return [
         LedgerRow(
             source=source.name,
             path=path,

@@ -25,11 +25,10 @@ from medssl.ingest.batch import (
     SourceTally,
     process_batch,
     read_fragment,
-    refused,
 )
 from medssl.ingest.config import IngestConfig
 from medssl.ingest.deidentify import links_table
-from medssl.ingest.discover import Discovery, RecordingTask, discover
+from medssl.ingest.discover import Discovery, RecordingTask, discover, refused
 from medssl.ingest.executor import Outcome, map_batches
 from medssl.ingest.labels import Evidence, label_table, table_evidence
 from medssl.ingest.ledger import LedgerRow, Reason, ledger_table
@@ -120,7 +119,7 @@ class _Account:
         for task in outcome.killed:
             source, folder = self._config.sources[task.source], context.folders[task.source]
             self._ledger += refused(
-                task, source, folder, Reason.READER_FAILED, "the worker process died"
+                task.files, source, folder, Reason.READER_FAILED, "the worker process died"
             )
         result = outcome.result
         if result is None:

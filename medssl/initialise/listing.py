@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,9 +13,12 @@ from medssl.ingest.discover import list_files, matches
 
 T = TypeVar("T")
 
-_PAPERS: Final = ("readme", "licen", "copying", "changelog", "changes", "records", "sha256sums",
-                  "annotators", "subject-info")  # fmt: skip
-"""How the names of files begin that accompany data sets and are no recordings."""
+_PAPERS: Final = re.compile(
+    r"(readme|licen[cs]es?|copying|changelog|changes|records|records-.*|sha256sums.*|reference"
+    r"|annotators)(\.(txt|md|csv|rst|html?|pdf))?",
+    re.IGNORECASE,
+)
+"""Files that accompany data sets; ingest takes none of them for a recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ def is_paper(path: str) -> bool:
     >>> is_paper("a/README.txt"), is_paper("a/rec_1.txt")
     (True, False)
     """
-    return PurePosixPath(path).name.casefold().startswith(_PAPERS)
+    return _PAPERS.fullmatch(PurePosixPath(path).name) is not None
 
 
 def suffix(path: str) -> str:

@@ -49,8 +49,14 @@ def choose_signals(facts: Facts, answers: Answers, folder_name: str) -> Signals:
         folder_name: Name of the folder.
 
     Raises:
-        ConfigError: An answered channel is not in the files.
+        ConfigError: There is no channel, or an answered one is not in the files.
     """
+    if not facts.channels:
+        msg = (
+            f"none of {facts.looked} recordings looked at has a channel with a name of its own: "
+            "name the signals in the headers, or the columns in the files"
+        )
+        raise ConfigError(msg)
     asked: list[Question] = []
     chosen = _answered_channels(facts, answers)
     modality, why = answers.modality, "as answered"

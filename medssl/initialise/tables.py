@@ -10,7 +10,7 @@ from typing import Final
 
 from medssl.errors import IngestError, MissingExtraError
 from medssl.ingest.labels import read_rows
-from medssl.initialise.listing import is_paper, plural, spread, suffix
+from medssl.initialise.listing import plural, spread, suffix
 
 SUFFIXES: Final = frozenset({".csv", ".tsv", ".xlsx", ".xlsm"})
 _MAX_TABLES: Final = 20
@@ -98,7 +98,7 @@ def read_tables(folder: Path, paths: Iterable[str]) -> tuple[list[Table], list[s
 
 
 def _is_readme(path: str) -> bool:
-    return is_paper(path) and suffix(path) not in {".xlsx", ".xlsm"}
+    return PurePosixPath(path).name.casefold().startswith(("readme", "licen"))
 
 
 def _read(folder: Path, path: str) -> Table | str | None:
