@@ -22,6 +22,10 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 
+# As the command line does; must be set before torch is loaded. Spinning threads would make the
+# figures depend on what else the machine does.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
 import numpy as np
 import scipy
 import torch

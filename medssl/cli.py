@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import sys
 from pathlib import Path
@@ -184,6 +185,10 @@ def init(folder: Path, output: Path | None, answers: tuple[str, ...], overwrite:
 def main() -> None:
     """Entry point: errors that the user can mend end in one line and exit code 2."""
     debug = "--debug" in sys.argv
+    # On a machine that others use too, OpenMP threads that spin for milliseconds while they wait
+    # slow training up to tenfold. A short spin loses a fifth on an idle machine at most. Read when
+    # torch is loaded, so set before.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         cli.main(standalone_mode=False)
     except MedsslError as error:

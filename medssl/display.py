@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from medssl.audit.findings import Severity
 from medssl.evaluation.probe import ENCODER
 from medssl.stages.audit import FAILS, PAGE
 from medssl.stages.base import Progress as Advance
@@ -178,12 +179,17 @@ def _facts(step: Step) -> str:
     if step.stage == "ingest":
         return f"{summary['records']} records of {summary['participants']} participants"
     if step.stage == "reduce":
-        return ", ".join(f"{count} {name}" for name, count in summary["records"].items())
+        counts = dict(summary["records"])
+        kept = f"{counts.pop('kept')} kept"
+        return ", ".join([kept, *(f"{counts[name]} {name}" for name in sorted(counts))])
     if step.stage == "pretrain":
         return (
             f"{summary['parameters']:,} parameters, {summary['steps']} steps on "
             f"{summary['participants']} participants"
         )
     if step.stage == "audit":
-        return ", ".join(f"{count} {name}" for name, count in summary["findings"].items() if count)
+        counts = summary["findings"]
+        return ", ".join(
+            f"{counts[s.value]} {s.value}" for s in reversed(Severity) if counts[s.value]
+        )
     return ""

@@ -20,8 +20,8 @@ from medssl.ingest.waveforms.wfdb_header import named_files
 from medssl.types import ParticipantId
 
 _PAPERS: Final = re.compile(
-    r"(readme|licen[cs]es?|copying|changelog|changes|records|records-.*|sha256sums.*|reference)"
-    r"(\.(txt|md|csv|rst|html?|pdf))?",
+    r"(readme|licen[cs]es?|copying|changelog|changes|records|records-.*|sha256sums.*|reference"
+    r"|annotators)(\.(txt|md|csv|rst|html?|pdf))?",
     re.IGNORECASE,
 )
 """Files that accompany data sets and are no recordings, whatever `include` says."""
@@ -96,8 +96,8 @@ def discover(source: BaseSource, *, position: int, key: str) -> Discovery:
     tables = {table for table in _tables(source) if table}
     chosen = [path for path in files if _is_recording(path, source.patterns, tables)]
     wfdb = isinstance(source, WfdbSource)
-    claims = {path: _claims(folder, path) if wfdb else () for path in chosen}
-    owners = _owners(claims)
+    claims = {path: claims_of(folder, path) if wfdb else () for path in chosen}
+    owners = owners_of(claims)
     listing = set(files)
     companions: dict[str, list[str]] = {path: [] for path in chosen}
     for file, header in owners.items():
@@ -169,7 +169,7 @@ def matches(path: str, pattern: str) -> bool:
 
 
 def _is_recording(path: str, patterns: tuple[str, ...], tables: set[str]) -> bool:
-    if path in tables or _PAPERS.fullmatch(PurePosixPath(path).name):
+    if path in tables or is_paper(path):
         return False
     return any(matches(path, pattern) for pattern in patterns)
 
@@ -194,7 +194,16 @@ def _leftover(path: str, listing: set[str]) -> Reason:
     )
 
 
-def _claims(folder: Path, header: str) -> tuple[str, ...]:
+def is_paper(path: str) -> bool:
+    """Whether a file accompanies a data set, such as a readme or a licence.
+
+    >>> is_paper("a/README.txt"), is_paper("a/rec_1.txt")
+    (True, False)
+    """
+    return _PAPERS.fullmatch(PurePosixPath(path).name) is not None
+
+
+def claims_of(folder: Path, header: str) -> tuple[str, ...]:
     """Relative paths of the files that a header names, in its own folder."""
     try:
         names = named_files(folder / header)
@@ -204,7 +213,7 @@ def _claims(folder: Path, header: str) -> tuple[str, ...]:
     return tuple((parent / name).as_posix() for name in names if name != "~")
 
 
-def _owners(claims: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+def owners_of(claims: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """The header that each signal file belongs to: its namesake, else the first that names it."""
     owners: dict[str, str] = {}
     for namesake in (True, False):

@@ -68,8 +68,11 @@ def other_formats(folder: Path, paths: Iterable[str]) -> Counter[str]:
     for extension, members in groups.items():
         told = Counter(_look(folder, path) for path in spread(members, _SAMPLE))
         name, votes = told.most_common(1)[0]
-        sure = name is not None and 2 * votes > told.total()
-        counts[(name if sure else None) or _EXTENSIONS.get(extension) or "other"] += len(members)
+        # Many formats are archives inside; their extension says more.
+        sure = name not in {None, "archive"} and 2 * votes > told.total()
+        counts[(name if sure else None) or _EXTENSIONS.get(extension) or name or "other"] += len(
+            members
+        )
     return counts
 
 

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from medssl.errors import ConfigError
 from medssl.ingest.discover import list_files, matches
 
 T = TypeVar("T")
-
-_PAPERS: Final = re.compile(
-    r"(readme|licen[cs]es?|copying|changelog|changes|records|records-.*|sha256sums.*|reference"
-    r"|annotators)(\.(txt|md|csv|rst|html?|pdf))?",
-    re.IGNORECASE,
-)
-"""Files that accompany data sets; ingest takes none of them for a recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +56,6 @@ def list_folder(folder: Path) -> Listing:
 
 def _is_hidden(path: str) -> bool:
     return any(part.startswith(".") for part in PurePosixPath(path).parts)
-
-
-def is_paper(path: str) -> bool:
-    """Whether a file accompanies a data set, such as a readme or a licence.
-
-    >>> is_paper("a/README.txt"), is_paper("a/rec_1.txt")
-    (True, False)
-    """
-    return _PAPERS.fullmatch(PurePosixPath(path).name) is not None
 
 
 def suffix(path: str) -> str:

@@ -14,7 +14,7 @@ _USUAL: Final = 0.95
 PERSON_WORDS: Final = frozenset(
     {
         "person", "people", "subject", "subj", "sub", "participant", "patient", "pat",
-        "pt", "proband", "volunteer", "individual", "pid", "animal", "mouse", "rat", "dog",
+        "proband", "volunteer", "individual", "pid", "animal", "mouse", "rat", "dog",
         "pig", "horse",
     }
 )  # fmt: skip

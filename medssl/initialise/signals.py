@@ -65,7 +65,8 @@ def choose_signals(facts: Facts, answers: Answers, folder_name: str) -> Signals:
     many = ""
     if not chosen:
         chosen, many = _told_channels(facts, modality)
-    if modality is None and not _several_modalities(facts):
+    _refuse_contradiction(modality, chosen)
+    if modality is None and (chosen or not _several_modalities(facts)):
         asked.append(
             Question(
                 "modality",
@@ -79,6 +80,18 @@ def choose_signals(facts: Facts, answers: Answers, folder_name: str) -> Signals:
     if answers.channels:
         many = "as answered"
     return Signals(modality, why, chosen, many, units, units_why, asked)
+
+
+def _refuse_contradiction(modality: Modality | None, chosen: Sequence[ChannelFacts]) -> None:
+    told = sorted({one.modality.value for one in chosen if one.modality is not None})
+    if len(told) > 1 or (modality is not None and told not in ([], [modality.value])):
+        names = ", ".join(one.name for one in chosen)
+        taken = f" and {modality} was answered" if modality is not None else ""
+        msg = (
+            f"channels {names} are {' and '.join(told)} by their names{taken}: one source takes "
+            "one modality, name channels of one with --set channels=…"
+        )
+        raise ConfigError(msg)
 
 
 def _answered_channels(facts: Facts, answers: Answers) -> tuple[ChannelFacts, ...]:
@@ -162,7 +175,13 @@ def _units(
             Question(
                 "units",
                 "text files do not tell their unit",
-                (("counts", "raw converter output"), ("mV", ""), ("uV", ""), ("au", "no unit")),
+                (
+                    ("counts", "raw converter output"),
+                    ("mV", ""),
+                    ("uV", ""),
+                    ("NU", "normalised"),
+                    ("au", "no unit"),
+                ),
             )
         )
         return None, ""

@@ -9,11 +9,12 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from medssl.errors import ConfigError
+from medssl.ingest.discover import is_paper
 from medssl.initialise import tables, text_kinds
 from medssl.initialise.answers import Answers, Question
 from medssl.initialise.facts import Facts
 from medssl.initialise.formats import is_known, other_formats
-from medssl.initialise.listing import Listing, is_paper, plural, suffix
+from medssl.initialise.listing import Listing, plural, suffix
 from medssl.initialise.tables import Table, read_tables
 from medssl.initialise.text_kinds import TextKind, find_kinds, glob_of, recordings_among
 from medssl.initialise.text_look import facts_of

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from medssl.ingest.discover import is_paper
 from medssl.initialise.channel_names import modality_of_channel, modality_of_word
-from medssl.initialise.listing import Listing, is_paper, plural, spread, suffix
+from medssl.initialise.listing import Listing, plural, spread, suffix
 from medssl.initialise.text_shape import NoTable, TextShape, read_shape
 from medssl.initialise.time_column import MIN_RATE, TimeColumn, is_event_list, split_columns
 
@@ -192,12 +193,10 @@ def glob_of(kind: TextKind) -> str:
     endings = Counter(PurePosixPath(path).suffix for path in kind.paths)
     ending = endings.most_common(1)[0][0]
     name = f"*{kind.word}{ending}"
-    options = [f"**/{name}"]
-    if len(parents) == 1:
-        parent = parents.pop()
-        options = [name if parent == "." else f"{parent}/{name}"]
-    if not kind.word:
-        same = {PurePosixPath(path).name for path in kind.paths}
-        if len(same) == 1:
-            options = [f"**/{same.pop()}"]
-    return options[0]
+    same = {PurePosixPath(path).name for path in kind.paths}
+    if len(same) == 1:
+        name = same.pop()
+    if len(parents) > 1:
+        return f"**/{name}"
+    parent = parents.pop()
+    return name if parent == "." else f"{parent}/{name}"

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from medssl.config import nearest
 from medssl.errors import ConfigError
-from medssl.ingest.discover import matches
+from medssl.ingest.discover import is_paper, matches
 from medssl.initialise.answers import Answers
 from medssl.initialise.channel_names import modality_of_channel, unit_in_name
 from medssl.initialise.facts import Facts
-from medssl.initialise.listing import is_paper, plural
+from medssl.initialise.listing import plural
 from medssl.initialise.text_kinds import Look, TextKind, glob_of, usual_signature
 from medssl.initialise.time_column import tidy
 

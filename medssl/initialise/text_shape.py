@@ -78,7 +78,11 @@ def read_shape(path: Path) -> TextShape:
     if not lines:
         msg = "empty"
         raise NoTable(msg)
-    mark = next((mark for mark in ("\t", ";", ",") if mark in lines[0]), None)
+    before = _lines_before(lines)
+    if before > 1:
+        msg = f"{before - 1} line(s) before the table; remove them"
+        raise NoTable(msg)
+    mark = _mark(lines[0])
     delimiter = "space" if mark is None else _MARKS[mark]
     cells = [_cells(line, mark) for line in lines[: _ROWS + 1]]
     if whole and _is_rows(cells):
@@ -99,6 +103,20 @@ def _head(path: Path, size: int, limit: int) -> tuple[str, bool]:
     except UnicodeDecodeError as error:
         msg = "not UTF-8 text"
         raise NoTable(msg) from error
+
+
+def _mark(line: str) -> str | None:
+    return next((mark for mark in _MARKS if mark in line), None)
+
+
+def _lines_before(lines: list[str]) -> int:
+    """Lines before the first row of numbers, when all lines from there on are alike; else 0."""
+    lines = lines[:_ROWS]
+    mark = _mark(lines[-1])
+    rows = [[_number(cell) for cell in _cells(line, mark)] for line in lines]
+    first = next((place for place, row in enumerate(rows) if None not in row), 0)
+    alike = all(None not in row and len(row) == len(rows[-1]) for row in rows[first:])
+    return first if alike and len(rows) - first > first else 0
 
 
 def _cells(line: str, mark: str | None) -> list[str]:
@@ -165,14 +183,6 @@ def _columns(
     if header and len(cells) == 1:
         msg = "words"
         raise NoTable(msg)
-    if header and not any(_number(cell) is None for cell in cells[-1]):
-        before = next(
-            place for place, row in enumerate(cells)
-            if len(row) == len(cells[-1]) and all(_number(cell) is not None for cell in row)
-        )  # fmt: skip
-        if before > 1:
-            msg = f"{before - 1} line(s) before the table; remove them"
-            raise NoTable(msg)
     values = _parse(cells[1:] if header else cells)
     width = values.shape[1]
     names = cells[0][:width] if header else [str(place) for place in range(width)]

@@ -15,7 +15,9 @@ from medssl.initialise.text_shape import TextShape
 MIN_RATE: Final = 10.0
 """Slower tables are measurements or trends, not waveforms (Hz)."""
 
-_TIME: Final = re.compile(r"(time|timer|timestamps?|t|elapsed|seconds?|secs?|msecs?|ms)\b.*", re.I)
+_TIME: Final = re.compile(
+    r"(time|timer|timestamps?|t|elapsed|seconds?|secs?|msecs?|ms)(?![a-z]).*", re.I
+)
 _INDEX: Final = re.compile(r"(|index|idx|samples?|n|no|nr|#|frame|unnamed.*)", re.I)
 _MILLI: Final = re.compile(r"(^|[\W_])(ms|msecs?|milliseconds?)($|[\W_])", re.I)
 _SECOND: Final = re.compile(r"(^|[\W_])(s|secs?|seconds?)($|[\W_])", re.I)

@@ -20,6 +20,7 @@ from medssl.ingest.waveforms.text_reader import read_text
 from medssl.ingest.waveforms.wfdb_header import named_files
 from medssl.ingest.waveforms.wfdb_reader import read_wfdb
 from medssl.initialise.listing import plural, spread
+from medssl.initialise.wfdb_look import told
 
 _COUNT: Final = 8
 _MAX_BYTES: Final = 64 << 20
@@ -108,7 +109,7 @@ def _outcome(config: BaseSource, path: str) -> list[float] | str:
         recording = reader(Path(folder, path), config, folder=folder)
         signal = resample(recording.signal, from_rate=recording.rate, to_rate=config.rate)
     except Unreadable as verdict:
-        return str(verdict.reason.value)
+        return told(verdict)
     except (IngestError, OSError) as error:
         return type(error).__name__
     segments = cut(signal, length=config.segment_length, step=config.step).segments

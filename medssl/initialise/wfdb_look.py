@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
+from medssl.ingest.discover import claims_of, owners_of
 from medssl.ingest.ledger import Reason, Unreadable
 from medssl.ingest.waveforms.recording import parse_comments
 from medssl.ingest.waveforms.units import canonical_unit
-from medssl.ingest.waveforms.wfdb_header import Header, named_files, read_header
+from medssl.ingest.waveforms.wfdb_header import Header, read_header
 from medssl.initialise.channel_names import modality_of_channel
 from medssl.initialise.facts import Facts
 from medssl.initialise.listing import spread
@@ -25,15 +26,16 @@ def look_at_wfdb(folder: Path, paths: Sequence[str]) -> Facts:
         paths: All its headers.
     """
     facts = Facts(format="wfdb", paths=tuple(paths), opened=tuple(spread(paths, MAX_HEADERS)))
-    owners = _owners(folder, facts.opened)
-    for path in facts.opened:
-        if any(owners[name] != path for name in _claims(folder, path)):
+    claims = {path: claims_of(folder, path) for path in facts.opened}
+    owners = owners_of(claims)
+    for path, files in claims.items():
+        if any(owners[file] != path for file in files):
             facts.unreadable[Reason.DUPLICATE_SOURCE.value] += 1
             continue
         try:
             header = read_header(folder / path, folder=folder)
         except Unreadable as verdict:
-            facts.unreadable[_told(verdict)] += 1
+            facts.unreadable[told(verdict)] += 1
         except OSError as error:
             facts.unreadable[error.strerror or type(error).__name__] += 1
         else:
@@ -41,27 +43,8 @@ def look_at_wfdb(folder: Path, paths: Sequence[str]) -> Facts:
     return facts
 
 
-def _claims(folder: Path, header: str) -> list[str]:
-    try:
-        names = named_files(folder / header)
-    except OSError:
-        return []  # reading the header says why
-    return [(PurePosixPath(header).parent / name).as_posix() for name in names if name != "~"]
-
-
-def _owners(folder: Path, headers: Sequence[str]) -> dict[str, str]:
-    """The header that ingest gives each signal file to: its namesake, else the first."""
-    owners: dict[str, str] = {}
-    for header in headers:
-        for file in _claims(folder, header):
-            if PurePosixPath(file).stem == PurePosixPath(header).stem:
-                owners[file] = header
-            else:
-                owners.setdefault(file, header)
-    return owners
-
-
-def _told(verdict: Unreadable) -> str:
+def told(verdict: Unreadable) -> str:
+    """A verdict in words that can be counted over files."""
     # Sizes differ from file to file, so only words make a reason that can be counted.
     words = "" if any(c.isdigit() for c in verdict.detail) else verdict.detail
     return f"{verdict.reason.value} ({words})" if words else verdict.reason.value

@@ -84,6 +84,7 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINTS / f"{LAST}.ckpt"
     resumed = _checkpointed_step(checkpoint)
+    (folder / METRICS).touch()
     _cut_metrics(folder / METRICS, resumed)
     if resumed >= config.steps:
         state = torch.load(checkpoint, weights_only=True, map_location="cpu")
@@ -139,8 +140,6 @@ def _checkpointed_step(checkpoint: Path) -> int:
 
 def _cut_metrics(path: Path, step: int) -> None:
     """Forget what was logged after the checkpoint that training goes on from."""
-    if not path.exists():
-        return
     kept = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:

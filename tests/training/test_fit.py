@@ -99,6 +99,11 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_term(ppg_store, t
         train(ppg_store, tmp_path, config=config)
 
 
+def test_a_run_too_short_to_log_leaves_an_empty_log(ppg_store, tmp_path):
+    train(ppg_store, tmp_path, steps=2, log_every=10)
+    assert (tmp_path / METRICS).read_text() == ""
+
+
 def test_too_large_batches_fail_before_anything_is_written(ppg_store, tmp_path):
     with pytest.raises(StageError, match="set pretrain.batch_size to 131 or less"):
         train(ppg_store, tmp_path / "x", batch_size=200)

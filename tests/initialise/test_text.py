@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from medssl.errors import ConfigError
+from medssl.ingest.config import TextSource
+from medssl.ingest.waveforms.text_reader import read_text
+from medssl.initialise.text_shape import NoTable, read_shape
+from medssl.initialise.time_column import is_event_list, split_columns
+
+NOISE = np.random.default_rng(0).normal(size=200)
+
+
+@pytest.mark.parametrize("mark", ["\t", ",", ";", " "])
+@pytest.mark.parametrize("layout", ["row", "columns"])
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("trailing", [True, False])
+def test_the_shape_is_what_the_reader_needs(tmp_path, mark, layout, header, trailing):
+    table = np.random.default_rng(1).normal(size=(2, 120)).round(6)
+    names = ["left", "right"]
+    lines = [[f"{cell:g}" for cell in row] for row in (table if layout == "row" else table.T)]
+    if header and layout == "row":
+        lines = [[name, *line] for name, line in zip(names, lines, strict=True)]
+    elif header:
+        lines = [names, *lines]
+    path = tmp_path / "a.txt"
+    end = mark if trailing else ""
+    path.write_text("".join(mark.join(line) + end + "\n" for line in lines))
+    shape = read_shape(path)
+    assert (shape.layout, shape.header, shape.samples, shape.exact) == (layout, header, 120, True)
+    assert shape.names == (("left", "right") if header else ("0", "1"))
+    source = TextSource(
+        name="x", format="text", path=str(tmp_path), modality="ppg", rate=64, rate_in=64,
+        segment_seconds=1, channels=[shape.names[1]], units="au", layout=shape.layout,
+        delimiter=shape.delimiter, header=shape.header, participant={"from_parent": True},
+    )  # fmt: skip
+    read = read_text(path, source, folder=tmp_path)
+    np.testing.assert_allclose(read.signal[0], table[1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"\n\n", "empty"),
+        (b"a\0b", "not text"),
+        (b"\xff\xfe1\n", "not UTF-8 text"),
+        (b"a,b\nc,d\ne,f\n", "words"),
+        (b"day,x\n2020-01-01,3\n2020-01-02,4\n", "words or dates in some columns"),
+        (b"1;2,5\n3;4,5\n", "decimal commas"),
+        (b"1,2\n3\n", "rows of different lengths"),
+        (b"device 7\nfirmware 9\nt,x\n1,2\n3,4\n5,6\n7,8\n", "before the table"),
+        (b"only,names\n", "words"),
+    ],
+)
+def test_other_files_are_no_tables(tmp_path, content, reason):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    with pytest.raises(NoTable, match=reason):
+        read_shape(path)
+
+
+def test_lengths_of_large_files_are_counted_or_estimated(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("x,y\n" + "0.25,0.5\n" * 100_000)
+    shape = read_shape(path)
+    assert (shape.samples, shape.exact) == (100_000, True)
+    path.write_text("x,y\n" + "0.25,0.5\n" * 1_200_000)
+    shape = read_shape(path)
+    assert not shape.exact
+    assert shape.samples == pytest.approx(1_200_000, rel=0.01)
+
+
+def shape_of(tmp_path, write_csv, columns, **options):
+    write_csv(tmp_path / "a.csv", columns, **options)
+    return read_shape(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "unit", "hertz"),
+    [
+        ("Time [s]", 0.008, "s", 125),
+        ("time", 0.01, "s", 100),
+        ("seconds", 1, "s", 1),
+        ("time_ms", 4, "ms", 250),
+        ("Time (ms)", 4, "ms", 250),
+        ("timer", 20, "unknown", 50),
+    ],
+)
+def test_time_columns(tmp_path, write_csv, name, step, unit, hertz):
+    shape = shape_of(tmp_path, write_csv, {name: np.arange(200) * step, "x": NOISE})
+    time, channels = split_columns(shape)
+    assert channels == ("x",)
+    assert (time.unit, time.hertz, time.even) == (unit, hertz, True)
+
+
+def test_uneven_times_and_sample_numbers(tmp_path, write_csv):
+    times = np.concatenate([np.arange(100) * 0.01, 3 + np.arange(100) * 0.01])
+    time, _ = split_columns(shape_of(tmp_path, write_csv, {"t": times, "x": NOISE}))
+    assert not time.even
+    shape = shape_of(tmp_path, write_csv, {"sample": np.arange(200), "x": NOISE})
+    assert split_columns(shape) == (None, ("x",))
+    shape = shape_of(tmp_path, write_csv, {"a": np.arange(200) / 50, "x": NOISE}, header=False)
+    time, channels = split_columns(shape)
+    assert (time.name, time.hertz, channels) == ("0", 50, ("1",))
+    # A channel may rise for a while; only columns that say so are times.
+    shape = shape_of(tmp_path, write_csv, {"drift": np.arange(200) / 50, "x": NOISE})
+    assert split_columns(shape) == (None, ("drift", "x"))
+    assert not is_event_list(shape)
+
+
+def bidmc_like(folder, write_csv, count=6):
+    time = np.arange(60 * 125) / 125
+    for k in range(count):
+        wave = np.sin(2 * np.pi * (1.1 + 0.05 * k) * time) ** 3
+        columns = {"Time [s]": time, " PLETH": wave, " II": wave**2, " RESP": wave**3}
+        order = list(columns)[:1] + list(columns)[1:][:: 1 if k % 2 else -1]
+        write_csv(folder / f"m_{k:02d}_Signals.csv", {name: columns[name] for name in order})
+        trend = {"Time [s]": np.arange(60), "HR": 70 + np.sin(np.arange(60))}
+        write_csv(folder / f"m_{k:02d}_Numerics.csv", trend)
+        write_csv(folder / f"m_{k:02d}_Breaths.csv", {"a": np.arange(40) * 9, "b": np.arange(40)})
+        (folder / f"m_{k:02d}_Fix.txt").write_text("Age: 70\nGender: F\n")
+
+
+def test_signals_are_told_from_trends_events_and_notes(tmp_path, write_csv, init):
+    bidmc_like(tmp_path / "icu", write_csv)
+    with pytest.raises(ConfigError) as caught:
+        init(tmp_path / "icu")
+    said = str(caught.value)
+    assert "6 text recordings" in said
+    assert "numbers at 1 Hz" in said
+    assert "rising numbers" in said
+    assert "6 .txt files (words)" in said
+    assert "--set channels=PLETH    in 6 of 6, ppg" in said
+    assert "--set channels=II    in 6 of 6, ecg" in said
+    assert "rate_in" not in said
+    said = init(tmp_path / "icu", "modality=ppg", "units=NU", "participant=file")
+    assert "chosen: ppg (as answered), channels PLETH (the only one named as ppg)" in said
+    assert "time column: 'Time [s]', in seconds" in said
+    text = (tmp_path / "out.yaml").read_text()
+    assert "include: ['*Signals.csv']" in text
+    assert "every recording counts as another participant" in text
+
+
+def test_a_channel_that_contradicts_the_modality_is_refused(tmp_path, write_csv, init):
+    bidmc_like(tmp_path / "icu", write_csv)
+    for answers in (["modality=ecg", "channels=PLETH"], ["channels=PLETH,II"]):
+        with pytest.raises(ConfigError, match="one source takes one modality"):
+            init(tmp_path / "icu", *answers)
+    with pytest.raises(ConfigError, match="did you mean PLETH"):
+        init(tmp_path / "icu", "channels=PLET")
+
+
+def test_milliseconds_are_not_taken_for_seconds(tmp_path, write_csv, init):
+    for person in range(5):
+        for visit in (1, 2):
+            wave = np.sin(np.arange(900) / 5 + person) ** 3
+            write_csv(
+                tmp_path / "phone" / f"subject{person}_{visit}_ppg.csv",
+                {"time": np.arange(900) * 33.0, "red": wave},
+            )
+    with pytest.raises(ConfigError) as caught:
+        init(tmp_path / "phone", "units=au")
+    assert "--set rate_in=30.3    if that is right" in str(caught.value)
+    assert "if they are milliseconds" in str(caught.value)
+    said = init(tmp_path / "phone", "units=au", "rate_in=30")
+    assert "chosen: ppg (file names), channels red (the only one)" in said
+    assert "chosen: 30 Hz" in said
+
+
+def test_two_kinds_of_numbers_are_asked_about(tmp_path, write_csv, init):
+    for person in range(6):
+        folder = tmp_path / "mixed" / f"subject_{person}"
+        write_csv(folder / "ecg.csv", {"v": NOISE}, header=False)
+        write_csv(folder / "ppg.csv", {"v": NOISE}, header=False)
+    with pytest.raises(ConfigError, match="several kinds of text file") as caught:
+        init(tmp_path / "mixed")
+    assert "--set include='**/ecg.csv'" in str(caught.value)
+    with pytest.raises(ConfigError) as caught:
+        init(tmp_path / "mixed", "include=**/ecg.csv")
+    assert "modality" not in str(caught.value)  # the file names tell it
+    assert "left out by include: 6 files" in str(caught.value)
+
+
+def test_last_words_that_make_no_difference_are_no_kinds(tmp_path, write_csv, init):
+    for name in ("anna", "bert"):
+        for k in range(4):
+            write_csv(tmp_path / "people" / f"{k}_{name}.csv", {"v": NOISE}, header=False)
+    with pytest.raises(ConfigError) as caught:
+        init(tmp_path / "people")
+    assert "8 text recordings" in str(caught.value)
+    assert "anna" not in str(caught.value)
+
+
+def test_units_in_column_names_are_taken(tmp_path, write_csv, init):
+    for person in range(6):
+        for visit in (1, 2):
+            time = np.arange(1000) / 125
+            wave = np.exp(-(((time % 0.8) / 0.03) ** 2)) + 0.01 * np.sin(time * person)
+            write_csv(
+                tmp_path / "u" / f"subject{person}_{visit}.csv", {"time": time, "ECG [uV]": wave}
+            )
+    said = init(tmp_path / "u")
+    assert "uV (from the column names)" in said
+    assert "12 text recordings" in said
