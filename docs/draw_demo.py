@@ -38,6 +38,6 @@ def draw(rows: list[dict], target: Path) -> None:
 
 if __name__ == "__main__":
     given = [Path(argument) for argument in sys.argv[1:]]
-    source = given[0] if given else Path("medssl-runs/demo/probe/latest/probes.json")
+    source = given[0] if given else Path("medssl-runs/demo/probe/probes.json")
     picture = given[1] if len(given) > 1 else Path(__file__).parent / "results" / "demo.png"
     draw(json.loads(source.read_text(encoding="utf-8"))["rows"], picture)

@@ -86,7 +86,7 @@ def test_the_whole_way_from_the_command_line(pipeline_file, tmp_path):
         assert words in done.stdout
     assert "6 steps" in done.stdout
 
-    store = tmp_path / "runs" / "ingest" / "latest" / "store"
+    store = tmp_path / "runs" / "small" / "ingest" / "store"
     shown = medssl("store", "info", store)
     assert "393" in shown.stdout
     assert "counts" in shown.stdout
@@ -131,7 +131,7 @@ def test_a_terminated_run_is_closed_as_killed(pipeline_file, tmp_path):
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 100
-    while not list((tmp_path / "runs").glob("pretrain/.*.partial/training/metrics.jsonl")):
+    while not list((tmp_path / "runs").glob("outputs/pretrain/.*.partial/training/metrics.jsonl")):
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.05)

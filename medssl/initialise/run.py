@@ -116,7 +116,7 @@ def _choose(folder: Path, name: str, target: Path, survey: Survey, answers: Answ
     )
     return Plan(
         name=name,
-        root=_root(survey.listing.folder, name),
+        root=_root(survey.listing.folder),
         output=target,
         survey=survey,
         answers=answers,
@@ -128,13 +128,13 @@ def _choose(folder: Path, name: str, target: Path, survey: Survey, answers: Answ
     )
 
 
-def _root(folder: Path, name: str) -> str:
+def _root(folder: Path) -> str:
     """Outputs go below the working directory, unless the recordings lie there."""
     if not Path.cwd().resolve().is_relative_to(folder):
-        return f"medssl-runs/{name}"
+        return "medssl-runs"
     if not Path.home().resolve().is_relative_to(folder):
-        return f"~/medssl-runs/{name}"
-    return str(folder.parent / "medssl-runs" / name)
+        return "~/medssl-runs"
+    return str(folder.parent / "medssl-runs")
 
 
 def _sizes(

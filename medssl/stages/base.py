@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from medssl.tracking import Run
 
 MANIFEST: Final = "manifest.json"
+OUTPUTS: Final = "outputs"
 _FOLDER_LENGTH: Final = 16
 
 Progress = Callable[[int, int], None]
@@ -115,8 +116,13 @@ def stage_key(parts: Mapping[str, Any]) -> str:
 
 
 def output_folder(root: Path, stage: str, key: str) -> Path:
-    """Where the outputs of a stage with this key stand."""
-    return root / stage / key[:_FOLDER_LENGTH]
+    """Where the outputs of a stage with this key stand, whichever pipeline made them."""
+    return root / OUTPUTS / stage / key[:_FOLDER_LENGTH]
+
+
+def current_link(root: Path, pipeline: str, stage: str) -> Path:
+    """The link to the outputs that a pipeline used last."""
+    return root / pipeline / stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,10 +177,14 @@ def explain_difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: s
 
     >>> explain_difference({"seed": 0, "config": {"steps": 1}}, {"seed": 0, "config": {"steps": 2}})
     'config.steps: 1 → 2'
+    >>> explain_difference({"sources": [{"rate": 64}]}, {"sources": [{"rate": 32}]})
+    'sources.0.rate: 64 → 32'
     """
     found = []
     for name in [*old, *(key for key in new if key not in old)]:
         before, after = old.get(name, "absent"), new.get(name, "absent")
+        if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+            before, after = (dict(enumerate(values)) for values in (before, after))
         if before == after:
             continue
         if isinstance(before, Mapping) and isinstance(after, Mapping):

@@ -8,12 +8,12 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from medssl.config import (
     StrictModel,
@@ -29,9 +29,11 @@ from medssl.files import publish_folder, read_json, write_json
 from medssl.sampling.splits import SplitConfig
 from medssl.stages.base import (
     MANIFEST,
+    OUTPUTS,
     Context,
     Manifest,
     Progress,
+    current_link,
     explain_difference,
     key_parts,
     list_outputs,
@@ -43,7 +45,6 @@ from medssl.tracking import Run, Tracker
 
 logger = logging.getLogger(__name__)
 
-LATEST = "latest"
 _RUN_FILE = ".run.json"
 
 
@@ -66,6 +67,14 @@ class PipelineConfig(StrictModel):
         default_factory=dict, description="finished outputs from elsewhere, by stage name"
     )
     stages: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _free_name(cls, name: str) -> str:
+        if name == OUTPUTS:
+            msg = f"{OUTPUTS!r} is where outputs stand: choose another name"
+            raise ValueError(msg)
+        return name
 
 
 @dataclass(frozen=True)
@@ -198,7 +207,10 @@ class Pipeline:
                 folder = _must(step.folder)
                 folders[stage], digests[stage] = folder, manifest.digest
                 if stage not in self.config.inputs:
-                    _point_latest(folder)
+                    link = current_link(self.root, self.config.name, stage)
+                    _point(link, folder)
+                    if steps and steps[-1].stage == stage:
+                        steps[-1] = replace(steps[-1], folder=link)
         return steps
 
     def _order(self) -> list[str]:
@@ -242,10 +254,10 @@ class Pipeline:
         )  # fmt: skip
 
     def _why(self, name: str, parts: Mapping[str, Any]) -> str:
-        latest = self.root / name / LATEST
-        if not (latest / MANIFEST).is_file():
+        last = current_link(self.root, self.config.name, name)
+        if not (last / MANIFEST).is_file():
             return "it has not been run"
-        difference = explain_difference(Manifest.read(latest).parts, parts)
+        difference = explain_difference(Manifest.read(last).parts, parts)
         return f"changed: {difference}" if difference else "its output is gone"
 
     def _run_stage(
@@ -374,12 +386,13 @@ def _left_runs(partial: Path) -> list[str]:
         return []  # killed before the runs had an id
 
 
-def _point_latest(folder: Path) -> None:
-    """Let `latest` beside the outputs point to those in use."""
-    link = folder.parent / f".{LATEST}.{os.getpid()}"
-    link.unlink(missing_ok=True)
-    link.symlink_to(folder.name)
-    link.replace(folder.parent / LATEST)
+def _point(link: Path, folder: Path) -> None:
+    """Let a link point to the outputs in use; relative, so that the root can be moved."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(os.path.relpath(folder, link.parent), target_is_directory=True)
+    temporary.replace(link)
 
 
 def _numbers(summary: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

@@ -151,7 +151,7 @@ def test_the_default_file_and_outputs_stay_out_of_the_recordings(
 ):
     monkeypatch.chdir(tmp_path)
     initialise(wfdb_folder, None)
-    assert Pipeline(tmp_path / "hearts.yaml").root == tmp_path / "medssl-runs" / "hearts"
+    assert Pipeline(tmp_path / "hearts.yaml").root == tmp_path / "medssl-runs"
     monkeypatch.chdir(wfdb_folder)
     initialise(Path(), None)
     assert not Pipeline(Path("hearts.yaml")).root.is_relative_to(wfdb_folder)

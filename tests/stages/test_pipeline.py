@@ -42,10 +42,10 @@ def test_all_stages_run_in_order_and_leave_what_they_say(finished):
     assert set(actions(steps).values()) == {"run"}
     runs = path.parent / "runs"
     for name in (
-        "ingest/latest/store/store.json", "reduce/latest/selection.parquet",
-        "pretrain/latest/bundle/model.safetensors", "pretrain/latest/metrics.jsonl",
-        "embed/latest/embeddings.parquet", "probe/latest/probes.json", "probe/latest/probes.md",
-        "audit/latest/audit.html", "audit/latest/audit.json",
+        "small/ingest/store/store.json", "small/reduce/selection.parquet",
+        "small/pretrain/bundle/model.safetensors", "small/pretrain/metrics.jsonl",
+        "small/embed/embeddings.parquet", "small/probe/probes.json", "small/probe/probes.md",
+        "small/audit/audit.html", "small/audit/audit.json",
     ):  # fmt: skip
         assert (runs / name).is_file(), name
     assert not list(runs.rglob("*.partial"))
@@ -85,14 +85,14 @@ def test_lost_outputs_are_made_again_and_equal_outputs_end_the_chain(finished, t
     shutil.copytree(path.parent, tmp_path / "copy", symlinks=True)
     path = tmp_path / "copy" / "small.yaml"
     override = f"root={tmp_path / 'copy' / 'runs'}"
-    selection = tmp_path / "copy" / "runs" / "reduce" / "latest" / "selection.parquet"
+    selection = tmp_path / "copy" / "runs" / "small" / "reduce" / "selection.parquet"
     selection.unlink()
     plan = {s.stage: s for s in Pipeline(path, [override]).plan()}
     assert plan["reduce"].why == "its output selection.parquet is gone"
     steps = medssl.run_pipeline(path, override)
     # The new selection equals the old one, so nothing after it has changed.
     assert [s.stage for s in steps if s.action == "run"] == ["reduce"]
-    (tmp_path / "copy/runs/probe/latest/probes.json").write_text("{}")
+    (tmp_path / "copy/runs/small/probe/probes.json").write_text("{}")
     plan = {s.stage: s for s in Pipeline(path, [override]).plan()}
     assert plan["probe"].why == "its output probes.json changed its size"
 
@@ -117,14 +117,14 @@ def test_every_stage_is_a_run_below_one_parent(finished):
 
 def test_no_identifier_reaches_mlflow_or_the_bundle(finished, medssl_home):
     path, _ = finished
-    store = medssl.Store.open(path.parent / "runs/ingest/latest/store")
+    store = medssl.Store.open(path.parent / "runs/small/ingest/store")
     pseudonyms = [str(name).encode() for name in store.participants.index]
     places = [medssl_home / "mlflow.db", *(medssl_home / "artifacts" / "finished").rglob("*")]
     content = b"".join(p.read_bytes() for p in places if p.is_file())
     assert not [name for name in pseudonyms if name in content]
     assert b"sample:ppg_bp" not in content
     assert b"0_subject" not in content
-    bundle = path.parent / "runs/pretrain/latest/bundle"
+    bundle = path.parent / "runs/small/pretrain/bundle"
     content = b"".join(p.read_bytes() for p in bundle.iterdir())
     assert not [name for name in pseudonyms if name in content]
 
@@ -184,7 +184,7 @@ def test_a_stage_that_dies_leaves_a_failed_run_and_nothing_that_looks_finished(p
     assert status == {
         "ingest": "FINISHED", "reduce": "FINISHED", "pretrain": "FAILED", "small": "FAILED",
     }  # fmt: skip
-    folder = pipeline_file.parent / "runs" / "pretrain"
+    folder = pipeline_file.parent / "runs" / "outputs" / "pretrain"
     assert [p for p in folder.iterdir() if not p.name.startswith(".")] == []
 
 
@@ -201,7 +201,8 @@ def test_a_killed_pretraining_goes_on_to_the_same_weights(finished, tmp_path, af
     expected = next(s.folder for s in steps if s.stage == "pretrain") / "bundle/model.safetensors"
     items = (f"root={tmp_path / 'runs'}", f"tracking.experiment=killed{after}")
     process = start(path, *items)
-    folder = tmp_path / "runs" / "pretrain"
+    folder = tmp_path / "runs" / "outputs" / "pretrain"
+    link = tmp_path / "runs" / "small" / "pretrain"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         logs = list(folder.glob(".*.partial/training/metrics.jsonl"))
@@ -211,15 +212,15 @@ def test_a_killed_pretraining_goes_on_to_the_same_weights(finished, tmp_path, af
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert not (folder / "latest").exists()
+    assert not link.exists()
     process = start(path, *items)
     output, _ = process.communicate(timeout=200)
     assert process.returncode == 0, output.decode()
-    got = folder / "latest" / "bundle" / "model.safetensors"
+    got = link / "bundle" / "model.safetensors"
     assert got.read_bytes() == expected.read_bytes()
     steps_logged = [
         json.loads(line)["step"]
-        for line in (folder / "latest" / "metrics.jsonl").read_text().splitlines()
+        for line in (link / "metrics.jsonl").read_text().splitlines()
         if "train/loss" in line
     ]
     assert steps_logged == list(range(1, 13))
@@ -237,7 +238,7 @@ def test_two_processes_do_not_write_one_output(pipeline_file):
     from filelock import FileLock
 
     steps = Pipeline(pipeline_file, only="ingest").run()
-    folder = steps[0].folder
+    folder = steps[0].folder.resolve()
     with (
         FileLock(folder.with_name(f".{folder.name}.lock")),
         pytest.raises(StageError, match="another process is running this stage"),
@@ -255,3 +256,17 @@ def test_paths_of_sources_are_relative_to_the_file(pipeline_file, tmp_path, monk
     # A new file is noticed without reading any content.
     (tmp_path / "data" / "0_subject" / "999_1.txt").write_text("1\t2\n")
     assert "files" in Pipeline(pipeline_file, only="ingest").plan()[0].why
+
+
+def test_pipelines_share_outputs_and_keep_links_of_their_own(finished):
+    path, steps = finished
+    other = medssl.run_pipeline(path, "name=other", "embed.untrained_seeds=0")
+    assert actions(other)["pretrain"] == "skip"
+    assert actions(other)["embed"] == "run"
+    by_name = {s.stage: s.folder for s in other}
+    assert by_name["pretrain"] == path.parent / "runs" / "other" / "pretrain"
+    mine = {s.stage: s.folder for s in steps}
+    assert by_name["pretrain"].resolve() == mine["pretrain"].resolve()
+    assert by_name["embed"].resolve() != mine["embed"].resolve()
+    with pytest.raises(ConfigError, match="'outputs' is where outputs stand"):
+        Pipeline(path, ["name=outputs"])
