@@ -130,6 +130,17 @@ def info(path: Path) -> None:
 
 @store.command()
 @click.argument("path", type=click.Path(path_type=Path))
+@click.option("--reason", help="Only this reason, such as wrong_byte_count.")
+def ledger(path: Path, reason: str | None) -> None:
+    """List the files that gave no record, with what to do; the names of files are local."""
+    from medssl.display import Display
+    from medssl.store import Store
+
+    Display().ledger(Store.open(path), reason)
+
+
+@store.command()
+@click.argument("path", type=click.Path(path_type=Path))
 @click.option("--deep", is_flag=True, help="Hash every record, not only sizes and bounds.")
 def verify(path: Path, deep: bool) -> None:
     """Check a store; exit code 2 when something is wrong."""

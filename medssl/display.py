@@ -13,7 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from medssl.audit.findings import Severity
+from medssl.config import nearest
+from medssl.errors import ConfigError
 from medssl.evaluation.probe import ENCODER
+from medssl.ingest.ledger import Reason
 from medssl.stages.audit import FAILS, PAGE
 from medssl.stages.base import Progress as Advance
 from medssl.stages.embed import RANK_GAIN
@@ -163,6 +166,22 @@ class Display:
         if reasons:
             counted = ", ".join(f"{r['values']}: {r['counts']:,}" for r in reasons)
             self.console.print(f"\nledger (files that gave no record): {counted}")
+
+    def ledger(self, store: Store, reason: str | None) -> None:
+        """Files that gave no record, by reason, with the remedy of each reason."""
+        rows = store.ledger.to_pandas()
+        remedies = {r.value: r.remedy for r in Reason}
+        if reason is not None and reason not in remedies:
+            msg = f"no ledger reason {reason!r}{nearest(reason, list(remedies))}"
+            raise ConfigError(msg)
+        for found, group in rows.groupby("reason"):
+            if reason in (None, found):
+                self.console.print(f"[bold]{found}[/] ({len(group):,}): {remedies[str(found)]}")
+                for row in group.itertuples():
+                    detail = f"  ({row.detail})" if row.detail else ""
+                    self.console.print(
+                        f"  {row.source}: {row.path}{detail}", markup=False, soft_wrap=True
+                    )
 
 
 def _interval(row: dict[str, Any], form: str) -> str:

@@ -90,6 +90,12 @@ def test_the_whole_way_from_the_command_line(pipeline_file, tmp_path):
     shown = medssl("store", "info", store)
     assert "393" in shown.stdout
     assert "counts" in shown.stdout
+    listed = medssl("store", "ledger", store).stdout
+    assert "not_a_recording" in listed
+    assert "ppg_bp: labels.csv" in listed
+    wrong = medssl("store", "ledger", store, "--reason", "not_a_recordin")
+    assert wrong.returncode == 2
+    assert "did you mean not_a_recording?" in wrong.stderr
     assert medssl("store", "verify", store, "--deep").stdout.strip().endswith("is whole")
     assert medssl("store", "export", store, tmp_path / "tars", "--to", "webdataset").returncode == 0
     assert list((tmp_path / "tars").glob("*.tar"))
