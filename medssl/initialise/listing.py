@@ -46,9 +46,9 @@ def list_folder(folder: Path) -> Listing:
         raise ConfigError(msg)
     folder = folder.resolve()
     every = list(list_files(folder))
-    shown = tuple(path for path in every if not _is_hidden(path))
+    shown = tuple(path for path in every if not _is_hidden(path) and not _is_special(folder / path))
     if not shown:
-        hidden = f" but {len(every)} hidden file(s)" if every else ""
+        hidden = f" but {len(every)} hidden or special file(s)" if every else ""
         msg = f"{folder} holds no file{hidden}: give the folder that holds the recordings"
         raise ConfigError(msg)
     return Listing(folder, shown, len(every) - len(shown))
@@ -56,6 +56,11 @@ def list_folder(folder: Path) -> Listing:
 
 def _is_hidden(path: str) -> bool:
     return any(part.startswith(".") for part in PurePosixPath(path).parts)
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is a pipe, a socket or a device: opening one may wait for ever."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def suffix(path: str) -> str:

@@ -97,3 +97,31 @@ def test_the_session_comes_from_the_path(tmp_path, write_row, text_config):
     found = find(text_config(tmp_path, session=session))
     assert [task.session for task in found.tasks] == ["1", "2"]
     assert [task.session for task in find(text_config(tmp_path)).tasks] == ["", ""]
+
+
+def test_pipes_are_never_opened(tmp_path):
+    """Opening a named pipe would wait for ever; a child process could not be asked to give up."""
+    import os
+    import subprocess
+    import sys
+
+    os.mkfifo(tmp_path / "p1_1.hea")
+    os.mkfifo(tmp_path / "p1_2.txt")
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom medssl.errors import MedsslError\n"
+        "from medssl.ingest import IngestConfig, ingest\nfrom medssl.initialise import initialise\n"
+        "base = dict(path=sys.argv[1], modality='ecg', rate=8, segment_seconds=1, channels=['a'],\n"
+        "            units='mV', participant=dict(pattern='(?P<participant>p1)'))\n"
+        "sources = [dict(base, name='w', format='wfdb'),\n"
+        "           dict(base, name='t', format='text', rate_in=8)]\n"
+        "for act in (lambda: ingest(IngestConfig.model_validate(dict(sources=sources)),\n"
+        "                           Path(sys.argv[2])),\n"
+        "            lambda: initialise(Path(sys.argv[1]), Path(sys.argv[2] + '.yaml'))):\n"
+        "    try:\n        act()\n    except MedsslError as error:\n        print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), str(tmp_path.with_name("store"))],
+        capture_output=True, text=True, timeout=100, check=True,
+    )  # fmt: skip
+    assert "none of 2 files" in done.stdout
+    assert "2 hidden or special" in done.stdout

@@ -53,6 +53,8 @@ class Header:
 
 def signal_lines(path: Path) -> list[list[str]]:
     """The words of a single-segment header's signal lines; nothing for other headers."""
+    if not path.is_file():
+        return []  # opening a pipe would wait for ever
     with path.open("rb") as file:
         text = file.read(MAX_HEADER_BYTES).decode("ascii", errors="ignore")
     lines = [line.split("#")[0].split() for line in text.splitlines()]
