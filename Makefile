@@ -1,7 +1,6 @@
 # Everything runs in .venv, which is made on first use and made anew when the requirements change.
 PYTHON ?= python3.11
 BIN := .venv/bin
-# OpenMP threads of a test or a demo beyond the cores only take turns.
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: help demo test check format benchmarks clean

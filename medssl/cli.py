@@ -17,7 +17,10 @@ from medssl.version import __version__
 EXIT_USER_ERROR = 2
 EXIT_FINDINGS = 3
 
-_ENVIRONMENT = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+_ENVIRONMENT = {
+    errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR,
+    errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG,
+}  # fmt: skip
 """Errors of the operating system that the user, and not medssl, can mend."""
 
 _STAGES = {

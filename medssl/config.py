@@ -57,7 +57,10 @@ def _read_yaml(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     base = loaded.pop("extends", None)
     if base is None:
         return loaded
-    bases = [base] if isinstance(base, str) else list(base)
+    bases = [base] if isinstance(base, str) else base
+    if not isinstance(bases, list) or not all(isinstance(name, str) for name in bases):
+        msg = f"{path}: extends must be a file name or a list of file names"
+        raise ConfigError(msg)
     merged: dict[str, Any] = {}
     for name in bases:
         merged = merge(merged, _read_yaml(path.parent / name, (*seen, path)))

@@ -193,10 +193,23 @@ def _interval(row: dict[str, Any], form: str) -> str:
     return f"{text} \\[{form.format(row['low'])}, {form.format(row['high'])}]"
 
 
+def _losses(summary: Mapping[str, Any]) -> list[str]:
+    """What ingest did not keep, or could not use."""
+    ledger = {name: n for name, n in summary.get("ledger", {}).items() if n}
+    lost = [f"{n} file(s) {name}" for name, n in ledger.items() if name != Reason.NOT_A_RECORDING]
+    lost += [f"{s:.1f} s of {name}" for name, s in summary.get("dropped_seconds", {}).items() if s]
+    for key, words in (("label_conflicts", "conflicting"), ("labels_unreadable", "unreadable")):
+        lost += [f"{n} {words} label(s) in {name}" for name, n in summary.get(key, {}).items() if n]
+    if unlabelled := summary.get("participants_without_labels"):
+        lost.append(f"{unlabelled} participants without labels")
+    return lost
+
+
 def _facts(step: Step) -> str:
     summary = step.summary or {}
     if step.stage == "ingest":
-        return f"{summary['records']} records of {summary['participants']} participants"
+        text = f"{summary['records']} records of {summary['participants']} participants"
+        return "; ".join([text, *_losses(summary)])
     if step.stage == "reduce":
         counts = dict(summary["records"])
         kept = f"{counts.pop('kept')} kept"

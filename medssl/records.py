@@ -112,7 +112,15 @@ class Contract(StrictModel):
         Raises:
             ContractError: Says what is wrong, and how to put it right.
         """
-        array = np.asarray(array)
+        if np.ma.is_masked(array):
+            msg = "the array masks some samples: cut the recording at the gaps before embedding"
+            raise ContractError(msg)
+        try:
+            array = np.asarray(array)
+            rate = float(rate)
+        except (TypeError, ValueError) as error:
+            msg = f"give one array of shape (channels, time) and its rate in Hz, not rate={rate!r}"
+            raise ContractError(msg) from error
         if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
             msg = f"the array holds {array.dtype}; give real numbers in {self.units}"
             raise ContractError(msg)
@@ -140,7 +148,9 @@ class Contract(StrictModel):
                 f"({self.seconds:g} s at {self.rate:g} Hz): give a longer recording"
             )
             raise ContractError(msg)
-        bad = int(np.count_nonzero(~np.isfinite(array)))
+        # Numbers beyond float32 would become infinite on the way into the encoder.
+        with np.errstate(over="ignore"):
+            bad = int(np.count_nonzero(~np.isfinite(array.astype(np.float32))))
         if bad:
             msg = (
                 f"{bad} sample(s) are NaN or infinite: cut the recording at the gaps, "

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from medssl.errors import StageError
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
@@ -158,8 +160,18 @@ class Tracker:
         for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
             logging.getLogger(name).setLevel(logging.ERROR)
         from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
 
-        self._client = MlflowClient(tracking_uri=self.uri)
+        try:
+            self._client = MlflowClient(tracking_uri=self.uri)
+            self._find_experiment(experiment)
+        except MlflowException as error:
+            reason = str(error).splitlines()[0]
+            msg = f"cannot log to {self.uri} ({reason}): correct ${URI_VARIABLE}, or unset it"
+            raise StageError(msg) from error
+
+    def _find_experiment(self, experiment: str) -> None:
+        assert self._client is not None
         self._experiment_id = os.environ.get(_EXPERIMENT_VARIABLE, "")
         if self._experiment_id:
             return

@@ -27,6 +27,10 @@ def record(**changes):
         (np.zeros((128, 2)), 64, ["red", "green"], r"expects \(2, time\)"),
         (np.zeros((2, 127)), 64, ["red", "green"], "127 samples and one segment needs 128"),
         (np.full((2, 128), np.nan), 64, ["red", "green"], "256 sample.* NaN or infinite"),
+        (np.full((2, 128), 1e300), 64, ["red", "green"], "NaN or infinite"),
+        (np.ma.masked_array(np.zeros((2, 128)), mask=True), 64, ["red", "green"], "masks some"),
+        ([[1.0, 2.0], [3.0]], 64, ["red", "green"], "one array of shape"),
+        (np.zeros((2, 128)), None, ["red", "green"], "rate=None"),
         (np.full((2, 128), "x"), 64, ["red", "green"], "real numbers"),
     ],
 )

@@ -192,7 +192,9 @@ class BaseSource(StrictModel):
     session: SessionRule | None = None
     labels: LabelRule | None = None
     cohort: str | None = Field(
-        None, description="sources with the same cohort share participants; default: the name"
+        None,
+        description="sources with the same cohort share participants; default: the name; "
+        "sources whose participants are called alike need it",
     )
     site: str | None = None
     device: str | None = None

@@ -14,7 +14,7 @@ from medssl.errors import IngestError
 from medssl.files import digest_file
 from medssl.ingest.config import BaseSource, ParticipantRule, SessionRule, WfdbSource
 from medssl.ingest.deidentify import pseudonym
-from medssl.ingest.labels import read_rows, require_columns
+from medssl.ingest.labels import read_table, require_columns
 from medssl.ingest.ledger import LedgerRow, Reason
 from medssl.ingest.waveforms.wfdb_header import named_files
 from medssl.types import ParticipantId
@@ -88,6 +88,9 @@ def discover(source: BaseSource, *, position: int, key: str) -> Discovery:
     files = []
     for path in list_files(folder):
         found.files += 1
+        if not is_text(path):
+            found.ledger += refused([path], source, folder, Reason.UNREADABLE_NAME, "")
+            continue
         reason = _unusable(folder / path, folder)
         if reason is None:
             files.append(path)
@@ -106,7 +109,7 @@ def discover(source: BaseSource, *, position: int, key: str) -> Discovery:
     claimed = {file for named in companions.values() for file in named} | set(chosen)
     for path in files:
         if path not in claimed:
-            found.ledger += refused([path], source, folder, _leftover(path, listing), "")
+            found.ledger += refused([path], source, folder, _leftover(path), "")
     tell = _participant_teller(source.participant, folder)
     for path in chosen:
         own = [path, *sorted(companions[path])]
@@ -156,11 +159,12 @@ def _glob(pattern: str) -> re.Pattern[str]:
     """A glob as a regular expression; `**/` also matches no folder at all."""
     parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
     meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(meaning.get(part, re.escape(part)) for part in parts))
+    expression = "".join(meaning.get(part, re.escape(part)) for part in parts)
+    return re.compile(expression, re.IGNORECASE | re.DOTALL)
 
 
 def matches(path: str, pattern: str) -> bool:
-    """Whether a relative POSIX path matches a glob.
+    """Whether a relative POSIX path matches a glob; upper and lower case are the same.
 
     >>> matches("a.txt", "**/*.txt"), matches("x/y/a.txt", "**/*.txt"), matches("x/a.txt", "*.txt")
     (True, True, False)
@@ -184,14 +188,27 @@ def _unusable(path: Path, folder: Path) -> Reason | None:
     return None if path.is_file() else Reason.NOT_A_RECORDING
 
 
-def _leftover(path: str, listing: set[str]) -> Reason:
-    file = PurePosixPath(path)
-    alone = file.with_suffix(".hea").as_posix() not in listing
-    return (
-        Reason.ORPHAN_DATA_FILE
-        if file.suffix in _SIGNAL_SUFFIXES and alone
-        else Reason.NOT_A_RECORDING
-    )
+def _leftover(path: str) -> Reason:
+    # A header beside it does not help: it is broken, or names other files.
+    signal = PurePosixPath(path).suffix.lower() in _SIGNAL_SUFFIXES
+    return Reason.ORPHAN_DATA_FILE if signal else Reason.NOT_A_RECORDING
+
+
+def is_text(path: str) -> bool:
+    r"""Whether a path is text, and not bytes that file systems let stand for a name.
+
+    >>> is_text("Jürgen.txt"), is_text(os.fsdecode(b"J\xfcrgen.txt"))
+    (True, False)
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _escaped(path: str) -> str:
+    return path if is_text(path) else os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def is_paper(path: str) -> bool:
@@ -216,9 +233,11 @@ def claims_of(folder: Path, header: str) -> tuple[str, ...]:
 def owners_of(claims: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """The header that each signal file belongs to: its namesake, else the first that names it."""
     owners: dict[str, str] = {}
+    # A header with an ending in capitals cannot be read and takes nothing from one that can.
+    headers = sorted(claims, key=lambda header: PurePosixPath(header).suffix != ".hea")
     for namesake in (True, False):
-        for header, files in claims.items():
-            for file in files:
+        for header in headers:
+            for file in claims[header]:
                 same = PurePosixPath(file).stem == PurePosixPath(header).stem
                 if same is namesake:
                     owners.setdefault(file, header)
@@ -247,11 +266,11 @@ def _participant_teller(rule: ParticipantRule, folder: Path) -> _Teller:
     if rule.table is None:
         return _Teller(rule, {})
     path = folder / rule.table
-    rows = read_rows(path, header_row=rule.header_row)
+    rows = read_table(path, header_row=rule.header_row)
     file, column = rule.file or "", rule.column or ""
-    require_columns(rows, [file, column], path=path)
+    require_columns(rows.columns, [file, column], path=path)
     table: dict[str, str] = {}
-    for row in rows:
+    for row in rows.rows:
         name = PurePosixPath(row.get(file, "").replace("\\", "/")).as_posix()
         if table.setdefault(name, row.get(column, "")) != row.get(column, ""):
             msg = f"table {path} gives one file two participants: correct it"
@@ -275,7 +294,7 @@ def refused(
     return [
         LedgerRow(
             source=source.name,
-            path=path,
+            path=_escaped(path),
             source_digest=safe_digest(folder / path, folder),
             reason=reason,
             detail=detail,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -31,8 +32,21 @@ UNLISTED: Final = object()
 """A raw value that `values` should have listed."""
 
 
-def read_rows(path: Path, *, header_row: int = 1) -> list[dict[str, str]]:
-    """Rows of a csv, tsv or xlsx table as text, by column name.
+@dataclass(frozen=True, slots=True)
+class RawTable:
+    """A table as text.
+
+    Args:
+        columns: Names in the header row, as often as they stand there.
+        rows: Cells by column name, those of short rows empty; of columns with one name the last.
+    """
+
+    columns: tuple[str, ...]
+    rows: list[dict[str, str]]
+
+
+def read_table(path: Path, *, header_row: int = 1) -> RawTable:
+    """Read a csv, tsv or xlsx table as text.
 
     Args:
         path: The table.
@@ -56,12 +70,13 @@ def read_rows(path: Path, *, header_row: int = 1) -> list[dict[str, str]]:
     if len(cells) < header_row:
         msg = f"table {path} has no row {header_row}: correct header_row"
         raise IngestError(msg)
-    names = [name.strip() for name in cells[header_row - 1]]
-    return [
-        dict(zip(names, [cell.strip() for cell in row], strict=False))
+    names = tuple(name.strip() for name in cells[header_row - 1])
+    rows = [
+        {name: cell.strip() for name, cell in zip_longest(names, row[: len(names)], fillvalue="")}
         for row in cells[header_row:]
         if any(cell.strip() for cell in row)
     ]
+    return RawTable(names, rows)
 
 
 def _text_cells(path: Path, delimiter: str) -> list[list[str]]:
@@ -85,16 +100,24 @@ def _excel_cells(path: Path) -> list[list[str]]:
     return rows
 
 
-def require_columns(rows: list[dict[str, str]], names: Iterable[str], *, path: Path) -> None:
-    """Refuse a table without the configured columns.
+def require_columns(columns: Sequence[str], names: Iterable[str], *, path: Path) -> None:
+    """Refuse a table that has not each of the configured columns once.
+
+    Args:
+        columns: Names in the table's header row.
+        names: Columns that are configured.
+        path: The table.
 
     Raises:
-        IngestError: Names the first missing column and the nearest one there is.
+        IngestError: Names the first missing column and the nearest one there is, or the first
+            column that several could be meant by.
     """
-    known = list(rows[0]) if rows else []
     for name in names:
-        if name not in known:
-            msg = f"table {path} has no column {name!r}{nearest(name, known)}"
+        if name not in columns:
+            msg = f"table {path} has no column {name!r}{nearest(name, columns)}"
+            raise IngestError(msg)
+        if columns.count(name) > 1:
+            msg = f"table {path} has {columns.count(name)} columns {name!r}: rename all but one"
             raise IngestError(msg)
 
 
@@ -174,10 +197,10 @@ def table_evidence(
     if rule.table is None or rule.key is None:
         return evidence
     path = folder / rule.table
-    rows = read_rows(path, header_row=rule.header_row)
-    require_columns(rows, [rule.key, *rule.columns.values()], path=path)
+    table = read_table(path, header_row=rule.header_row)
+    require_columns(table.columns, [rule.key, *rule.columns.values()], path=path)
     matched = 0
-    for row in rows:
+    for row in table.rows:
         participant = participants.get(row.get(rule.key, ""))
         if participant is not None:
             matched += 1

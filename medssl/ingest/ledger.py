@@ -30,11 +30,15 @@ class Reason(StrEnum):
     )
     ORPHAN_DATA_FILE = (
         "orphan_data_file",
-        "A signal file that no header names: restore its header.",
+        "A signal file that no header could be read to name: restore its header.",
     )
     NO_PARTICIPANT = (
         "no_participant",
         "The participant rule does not match the file: correct `participant`, or exclude the file.",
+    )
+    UNREADABLE_NAME = (
+        "unreadable_name",
+        "The name of the file or of a folder above it is not UTF-8: rename it.",
     )
     PATH_OUTSIDE_FOLDER = (
         "path_outside_folder",

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Final
 
@@ -73,6 +74,7 @@ def ingest(
         discover(source, position=position, key=config.pseudonym_key)
         for position, source in enumerate(config.sources)
     ]
+    _require_cohorts(config, found)
     tables = _read_label_tables(config, folders, found)
     account = _Account(config)
     account.add_discoveries(found)
@@ -248,6 +250,28 @@ def _refuse_nesting(folders: Sequence[Path], path: Path) -> None:
     for folder in folders:
         if path.resolve().is_relative_to(folder.resolve()):
             msg = f"the store at {path} would lie inside the source folder {folder}: move it out"
+            raise IngestError(msg)
+
+
+def _require_cohorts(config: IngestConfig, found: Sequence[Discovery]) -> None:
+    """Refuse to guess whether participants of two sources that are called alike are the same.
+
+    Raises:
+        IngestError: Names the two sources, and how many participants they have in common.
+    """
+    for (one, mine), (other, theirs) in combinations(zip(config.sources, found, strict=True), 2):
+        told = one.cohort is not None and other.cohort is not None
+        common = (
+            0
+            if told or one.group == other.group
+            else len(mine.originals.keys() & theirs.originals.keys())
+        )
+        if common:
+            msg = (
+                f"sources {one.name} and {other.name} both have {common} participant(s) of the "
+                "same name: give both the same cohort: NAME if they are the same people, or each "
+                "a cohort: of its own if they are not"
+            )
             raise IngestError(msg)
 
 

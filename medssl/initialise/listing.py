@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from medssl.errors import ConfigError
-from medssl.ingest.discover import list_files, matches
+from medssl.ingest.discover import is_text, list_files, matches
 
 T = TypeVar("T")
 
@@ -21,11 +21,13 @@ class Listing:
         folder: The folder, absolute.
         files: POSIX paths relative to it, sorted, without hidden files.
         hidden: How many files or their folders have a name that begins with a dot.
+        unreadable: How many have a name that is not UTF-8, which ingest refuses.
     """
 
     folder: Path
     files: tuple[str, ...]
     hidden: int
+    unreadable: int = 0
 
     def included(self, globs: Sequence[str]) -> tuple[str, ...]:
         """Files that match one of the globs."""
@@ -45,13 +47,14 @@ def list_folder(folder: Path) -> Listing:
         msg = f"{folder} {what}: give the folder that holds the recordings"
         raise ConfigError(msg)
     folder = folder.resolve()
-    every = list(list_files(folder))
+    found = list(list_files(folder))
+    every = [path for path in found if is_text(path)]
     shown = tuple(path for path in every if not _is_hidden(path) and not _is_special(folder / path))
     if not shown:
-        hidden = f" but {len(every)} hidden or special file(s)" if every else ""
+        hidden = f" but {len(found)} hidden or special or oddly named file(s)" if found else ""
         msg = f"{folder} holds no file{hidden}: give the folder that holds the recordings"
         raise ConfigError(msg)
-    return Listing(folder, shown, len(every) - len(shown))
+    return Listing(folder, shown, len(every) - len(shown), len(found) - len(every))
 
 
 def _is_hidden(path: str) -> bool:

@@ -12,6 +12,7 @@ import yaml
 from medssl.initialise.labels import LabelPlan
 from medssl.initialise.plan import Plan
 from medssl.initialise.report import rule_text
+from medssl.initialise.secret import pseudonym_key
 from medssl.initialise.sizing import Sizes
 from medssl.initialise.trial import Trial
 from medssl.types import Modality
@@ -139,7 +140,8 @@ def _ingest(plan: Plan) -> list[str]:
     lines = [
         "  ingest:",
         "    workers: 2",
-        "    # pseudonym_key: write your own secret here before sharing a store",
+        "    # Yours alone: whoever has it can compute pseudonyms. Do not share it.",
+        f"    pseudonym_key: {pseudonym_key()}",
         "    sources:",
     ]
     for place, (key, value) in enumerate(source_of(plan).items()):

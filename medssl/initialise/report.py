@@ -26,6 +26,9 @@ def survey_lines(survey: Survey, *, rate_in: float | None = None) -> list[str]:
     listing = survey.listing
     hidden = f", {listing.hidden} hidden left out" if listing.hidden else ""
     lines = [f"folder: {plural(len(listing.files), 'file')}{hidden}"]
+    if listing.unreadable:
+        lines.append(f"names that are not UTF-8: {plural(listing.unreadable, 'file')} left out; "
+                     "rename to use")  # fmt: skip
     if survey.left_out:
         lines.append(f"left out by include: {plural(survey.left_out, 'file')}")
     if survey.facts is not None:

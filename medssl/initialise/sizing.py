@@ -12,10 +12,10 @@ import numpy as np
 from medssl.errors import ConfigError, IngestError
 from medssl.ingest.deidentify import pseudonym
 from medssl.ingest.waveforms.resample import factors
+from medssl.initialise.secret import pseudonym_key
 from medssl.sampling.splits import TEST, TRAIN, VALIDATION, SplitConfig, assign_splits
 from medssl.types import Modality
 
-PSEUDONYM_KEY: Final = "medssl"
 MIN_PARTICIPANTS: Final = 4
 
 _RATES: Final = {Modality.ECG: 128.0, Modality.PPG: 64.0, Modality.RESPIRATION: 25.0}
@@ -206,7 +206,8 @@ def _splits(
     import pandas as pd
 
     train, validation, test = fractions
-    index = [pseudonym(name, source=source, key=PSEUDONYM_KEY) for name in names]
+    key = pseudonym_key()
+    index = [pseudonym(name, source=source, key=key) for name in names]
     config = SplitConfig(train=train, validation=validation, test=test)
     splits = assign_splits(pd.DataFrame(index=index), config)
     return {name: splits[one] for name, one in zip(names, index, strict=True)}

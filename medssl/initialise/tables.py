@@ -9,12 +9,12 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from medssl.errors import IngestError, MissingExtraError
-from medssl.ingest.labels import read_rows
+from medssl.ingest.labels import read_table
 from medssl.initialise.listing import plural, spread, suffix
 
 SUFFIXES: Final = frozenset({".csv", ".tsv", ".xlsx", ".xlsm"})
 _MAX_TABLES: Final = 20
-_MAX_BYTES: Final = 32 << 20
+MAX_BYTES: Final = 32 << 20
 _HEADER_ROWS: Final = (1, 2, 3)
 _PERSON: Final = re.compile(
     r"(patient|participant|subject|person|animal|proband)s?([ _.-]*(id|no|nr|num|number|code))?",
@@ -80,10 +80,10 @@ def read_tables(folder: Path, paths: Iterable[str]) -> tuple[list[Table], list[s
     for path in spread(chosen, _MAX_TABLES):
         title = f"{suffix(path)} table"
         try:
-            if (folder / path).stat().st_size > _MAX_BYTES:
-                notes.append(f"a {title} of more than {_MAX_BYTES >> 20} MB was not looked into")
+            if (folder / path).stat().st_size > MAX_BYTES:
+                notes.append(f"a {title} of more than {MAX_BYTES >> 20} MB was not looked into")
                 continue
-            table = _read(folder, path)
+            table = look_at_table(folder, path)
         except (IngestError, MissingExtraError, OSError) as error:
             told = str(error) if isinstance(error, MissingExtraError) else "it is no such table"
             notes.append(f"a {title} was not looked into: {told}")
@@ -101,21 +101,30 @@ def _is_readme(path: str) -> bool:
     return PurePosixPath(path).name.casefold().startswith(("readme", "licen"))
 
 
-def _read(folder: Path, path: str) -> Table | str | None:
-    """The table, or what is wrong with it, or None when it holds nothing."""
+def look_at_table(folder: Path, path: str) -> Table | str | None:
+    """The table, or what is wrong with it, or None when it holds nothing.
+
+    Raises:
+        IngestError: It cannot be read as a table.
+        MissingExtraError: An xlsx table, and openpyxl is not installed.
+        OSError: The file cannot be read.
+    """
     for header_row in _HEADER_ROWS:
-        rows = read_rows(folder / path, header_row=header_row)
+        raw = read_table(folder / path, header_row=header_row)
+        rows = raw.rows
         if not rows:
             return None
-        names = list(rows[0])
-        width = max(len(row) for row in rows)
+        names = list(dict.fromkeys(raw.columns))
+        width = len(names)
         named = [name for name in names if name and not _is_number(name)]
         if width < 2 or len(named) < 0.8 * width:
             continue
         if _looks_like_data(rows, names):
             return "has no row with column names: add one to use its labels"
         title = f"{suffix(path)} table of {plural(len(rows), 'row')}"
-        return Table(path, header_row, tuple(rows), title)
+        twice = {name for name in names if raw.columns.count(name) > 1}
+        once = [{name: cell for name, cell in row.items() if name not in twice} for row in rows]
+        return Table(path, header_row, tuple(once), title)
     return None
 
 

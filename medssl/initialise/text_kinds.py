@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from medssl.errors import IngestError
 from medssl.ingest.discover import is_paper
+from medssl.initialise import tables
 from medssl.initialise.channel_names import modality_of_channel, modality_of_word
 from medssl.initialise.listing import Listing, plural, spread, suffix
 from medssl.initialise.text_shape import NoTable, TextShape, read_shape
@@ -98,8 +100,39 @@ def find_kinds(listing: Listing, paths: Sequence[str]) -> list[TextKind]:
             groups[suffix(path)].append(path)
     kinds = []
     for extension, members in sorted(groups.items()):
-        kinds += _merged([_surveyed(listing.folder, kind) for kind in _by_word(extension, members)])
+        apart = _tables_among(listing.folder, members)
+        rest = [path for path in members if path not in apart]
+        found = [TextKind(extension, "", apart)] if apart else []
+        found += _by_word(extension, rest) if rest else []
+        kinds += _merged([_surveyed(listing.folder, kind) for kind in found])
     return kinds
+
+
+def _tables_among(folder: Path, paths: Sequence[str]) -> list[str]:
+    """Tables of words, such as `labels.csv`, whose names are unlike all others but for digits."""
+    make = {path: re.sub(r"\d+", "#", PurePosixPath(path).name) for path in paths}
+    counts = Counter(make.values())
+    alone = [path for path in paths if counts[make[path]] == 1 and suffix(path) in tables.SUFFIXES]
+    return [path for path in spread(alone, MAX_FILES) if _is_table(folder, path)]
+
+
+def _is_table(folder: Path, path: str) -> bool:
+    try:
+        if not (folder / path).resolve().is_relative_to(folder):
+            return False
+        read_shape(folder / path)
+    except NoTable:
+        pass  # no numbers: a table about the recordings, or a broken recording
+    except OSError:
+        return False
+    else:
+        return False
+    try:
+        if (folder / path).stat().st_size > tables.MAX_BYTES:
+            return False
+        return isinstance(tables.look_at_table(folder, path), tables.Table)
+    except (IngestError, OSError):
+        return False
 
 
 def _by_word(extension: str, paths: list[str]) -> list[TextKind]:

@@ -11,6 +11,8 @@ from typing import Final, Literal
 import numpy as np
 from jaxtyping import Float64
 
+from medssl.ingest.waveforms.decimal_comma import AMBIGUOUS, is_ambiguous, is_spaced
+
 HEAD_BYTES: Final = 256 << 10
 _WHOLE_BYTES: Final = 8 << 20
 """Smaller files may be read in full to count their samples."""
@@ -22,7 +24,7 @@ _ROW_CELLS: Final = 32
 Layout = Literal["row", "columns"]
 Delimiter = Literal["tab", "comma", "semicolon", "space"]
 _MARKS: Final[dict[str, Delimiter]] = {"\t": "tab", ";": "semicolon", ",": "comma"}
-_DECIMAL_COMMA: Final = re.compile(r"[-+]?\d+,\d+")
+_DECIMAL_COMMA: Final = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 
 
 class NoTable(Exception):  # noqa: N818  it is a verdict on one file, caught by the survey
@@ -82,9 +84,16 @@ def read_shape(path: Path) -> TextShape:
     if before > 1:
         msg = f"{before - 1} line(s) before the table; remove them"
         raise NoTable(msg)
+    if is_ambiguous(lines):
+        msg = f"{AMBIGUOUS}: add a row of column names, or write the pipeline with its delimiter"
+        raise NoTable(msg)
     mark = _mark(lines[0])
+    if mark == "," and is_spaced(lines[0]):
+        mark = None
     delimiter = "space" if mark is None else _MARKS[mark]
     cells = [_cells(line, mark) for line in lines[: _ROWS + 1]]
+    if mark != ",":
+        cells = _with_points(cells)
     if whole and _is_rows(cells):
         return _rows(cells, delimiter)
     return _columns(path, cells, delimiter, lines=len(lines) if whole else None, size=size)
@@ -124,6 +133,16 @@ def _cells(line: str, mark: str | None) -> list[str]:
     if mark is not None:
         line = line.removesuffix(mark)
     return [cell.strip() for cell in line.split(mark)]
+
+
+def _with_points(cells: list[list[str]]) -> list[list[str]]:
+    """Numbers with decimal points for those with decimal commas, unless there are both."""
+    commas = {cell for row in cells for cell in row if _DECIMAL_COMMA.fullmatch(cell)}
+    if not commas or any(
+        "." in cell and _number(cell) is not None for row in cells for cell in row
+    ):
+        return cells
+    return [[cell.replace(",", ".") if cell in commas else cell for cell in row] for row in cells]
 
 
 def _is_rows(cells: list[list[str]]) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -20,14 +21,15 @@ TRAIN: Final = "train"
 VALIDATION: Final = "validation"
 TEST: Final = "test"
 SPLITS: Final = (TRAIN, VALIDATION, TEST)
+_GOLDEN: Final = 0.6180339887498949
 
 
 class SplitConfig(StrictModel):
     """Fractions of the participants that go to each split.
 
     Without `stratify_by` a participant's split is a function of the salt and its pseudonym alone.
-    With it, participants are dealt out in the order in which the store first saw them, each to the
-    split that its stratum lacks most: those who came earlier keep their place for ever.
+    With it, the members of each stratum are dealt out evenly, and who has been dealt keeps the
+    place: a pipeline remembers what it assigned (`ROOT/PIPELINE/splits.json`).
     """
 
     salt: str = Field("medssl", description="another salt gives another split")
@@ -62,12 +64,19 @@ def salted_uniform(salt: str, participant: str) -> float:
     return int.from_bytes(digest, "big") / 2**64
 
 
-def assign_splits(participants: pd.DataFrame, config: SplitConfig) -> dict[str, str]:
+def assign_splits(
+    participants: pd.DataFrame, config: SplitConfig, *, previous: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Give every participant one split.
+
+    The n-th member of a stratum gets the split that (u + n·φ) mod 1 falls in, with the golden
+    ratio φ and a u that depends on salt and stratum: even inside the stratum, and unbiased for
+    strata of one.
 
     Args:
         participants: A store's participants table: index pseudonyms, a column `added`, labels.
         config: Fractions, salt and strata.
+        previous: Stratified: earlier assignments, which are kept.
 
     Returns:
         Participant → `"train"`, `"validation"` or `"test"`.
@@ -78,25 +87,23 @@ def assign_splits(participants: pd.DataFrame, config: SplitConfig) -> dict[str, 
     names = [str(name) for name in participants.index]
     uniforms = {name: salted_uniform(config.salt, name) for name in names}
     if not config.stratify_by:
-        edges = np.cumsum(config.fractions)
-        return {
-            name: SPLITS[min(int(np.searchsorted(edges, u, side="right")), 2)]
-            for name, u in uniforms.items()
-        }
-    strata = _strata(participants, config.stratify_by)
-    order = sorted(
-        range(len(names)), key=lambda i: (int(participants[ADDED].iloc[i]), uniforms[names[i]])
-    )
-    counts: dict[str, list[int]] = {}
-    splits: dict[str, str] = {}
-    for i in order:
-        count = counts.setdefault(strata[i], [0, 0, 0])
-        size = sum(count) + 1
-        lacks = [f * size - c for f, c in zip(config.fractions, count, strict=True)]
-        chosen = int(np.argmax(lacks))
-        count[chosen] += 1
-        splits[names[i]] = SPLITS[chosen]
-    return splits
+        return {name: _split_of(u, config) for name, u in uniforms.items()}
+    strata = dict(zip(names, _strata(participants, config.stratify_by), strict=True))
+    splits = {name: split for name, split in (previous or {}).items() if name in strata}
+    dealt = Counter(strata[name] for name in splits)
+    added = dict(zip(names, participants[ADDED].tolist(), strict=True))
+    for name in sorted(set(names) - set(splits), key=lambda n: (added[n], uniforms[n])):
+        stratum = strata[name]
+        start = salted_uniform(config.salt, f"stratum {stratum}")
+        splits[name] = _split_of((start + dealt[stratum] * _GOLDEN) % 1.0, config)
+        dealt[stratum] += 1
+    return {name: splits[name] for name in names}
+
+
+def _split_of(u: float, config: SplitConfig) -> str:
+    """The split whose share of [0, 1) holds u."""
+    edges = np.cumsum(config.fractions)
+    return SPLITS[min(int(np.searchsorted(edges, u, side="right")), 2)]
 
 
 def _strata(participants: pd.DataFrame, columns: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from medssl.audit.config import AuditConfig
 from medssl.files import digest_json, read_json
 from medssl.stages.base import Context, Result, Stage
 from medssl.stages.embed import EMBEDDINGS
+from medssl.stages.pretrain import PARTICIPANTS
 from medssl.stages.probe import PREDICTIONS, PROBES, read_untrained
 
 PAGE = "audit.html"
@@ -35,6 +36,7 @@ def run(context: Context) -> Result:
         predictions = predictions_from_frame(frame) if len(frame) else None
     report = run_audit(
         corpus.store, embeddings, rows=corpus.rows, splits=corpus.splits,
+        pretraining_participants=read_json(context.inputs["embed"] / PARTICIPANTS),
         untrained=untrained[0] if untrained else None,
         probe_table=probes["rows"], differences=probes["differences"], predictions=predictions,
         config=context.config,

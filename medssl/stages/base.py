@@ -11,6 +11,7 @@ from medssl.config import StrictModel
 from medssl.errors import StageError
 from medssl.files import digest_json, read_json
 from medssl.sampling.splits import SplitConfig
+from medssl.store.schema import LINKS
 from medssl.version import __version__
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 MANIFEST: Final = "manifest.json"
 OUTPUTS: Final = "outputs"
+SECRET: Final = "pseudonym_key"
 _FOLDER_LENGTH: Final = 16
 
 Progress = Callable[[int, int], None]
@@ -36,6 +38,8 @@ class Context:
     """The folder to write to; a stage that was killed finds here what it left."""
     seed: int
     split: SplitConfig
+    assigned: Mapping[str, str]
+    """Splits that a stratified pipeline gave earlier, by participant."""
     run: Run
     progress: Progress
 
@@ -63,6 +67,7 @@ class Stage:
         uses: Stages whose outputs it reads when they are in the pipeline.
         reads: Which of the pipeline's shared settings matter, of `"seed"` and `"split"`.
         sources: Digests of raw inputs that no stage made, by name.
+        ignores: Settings that cannot change the outputs, such as the number of workers.
         resumes: Whether what a killed run left is continued; otherwise it is thrown away.
     """
 
@@ -75,6 +80,7 @@ class Stage:
     reads: tuple[str, ...] = ()
     sources: Callable[[Any], Mapping[str, str]] | None = None
     resumes: bool = False
+    ignores: tuple[str, ...] = ()
 
 
 def key_parts(
@@ -84,6 +90,7 @@ def key_parts(
     *,
     seed: int,
     split: SplitConfig,
+    assigned: Mapping[str, str],
 ) -> dict[str, Any]:
     """Everything that decides what a stage writes, kept apart so that a change can be explained.
 
@@ -93,12 +100,13 @@ def key_parts(
         inputs: Digests of the outputs it reads, by stage name.
         seed: The pipeline's seed.
         split: The pipeline's split.
+        assigned: Splits given earlier, when they are stratified.
     """
     parts: dict[str, Any] = {
         "stage": stage.name,
         "stage version": stage.version,
         "medssl": __version__,
-        "config": config.model_dump(mode="json"),
+        "config": _comparable(stage, config),
         "inputs": dict(inputs),
     }
     if stage.sources is not None:
@@ -107,7 +115,17 @@ def key_parts(
         parts["seed"] = seed
     if "split" in stage.reads:
         parts["split"] = split.model_dump(mode="json")
+        if assigned:
+            parts["split"]["assigned"] = digest_json(dict(assigned))
     return parts
+
+
+def _comparable(stage: Stage, config: StrictModel) -> dict[str, Any]:
+    """The settings that can change the outputs; a secret is compared by digest, never shown."""
+    values = config.model_dump(mode="json", exclude=set(stage.ignores))
+    if SECRET in values:
+        values[SECRET] = "digest " + digest_json(values[SECRET])[:12]
+    return values
 
 
 def stage_key(parts: Mapping[str, Any]) -> str:
@@ -164,11 +182,14 @@ class Manifest:
 
 
 def list_outputs(folder: Path) -> dict[str, int]:
-    """Sizes of all files below a folder, by relative path."""
+    """Sizes of all files below a folder, by relative path.
+
+    Left out are locks, and the links to original identifiers, which anybody may delete for good.
+    """
     return {
         file.relative_to(folder).as_posix(): file.stat().st_size
         for file in sorted(folder.rglob("*"))
-        if file.is_file()
+        if file.is_file() and file.name != LINKS and not file.name.startswith(".")
     }
 
 

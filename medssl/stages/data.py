@@ -10,7 +10,7 @@ from medssl.errors import StageError
 from medssl.reduction.selection import Selection
 from medssl.sampling.splits import SPLITS, assign_splits
 from medssl.stages.base import Context
-from medssl.stages.ingest import STORE
+from medssl.stages.ingest import store_folder
 from medssl.stages.reduce import SELECTION
 from medssl.store import Store
 from medssl.store.schema import PARTICIPANT
@@ -46,7 +46,7 @@ def open_corpus(context: Context, modality: str) -> Corpus:
     Raises:
         StageError: The store holds no record of the modality, or none is kept.
     """
-    store = Store.open(context.inputs["ingest"] / STORE)
+    store = Store.open(store_folder(context.inputs["ingest"]))
     rows = store.rows(modality=modality)
     if len(rows) == 0:
         there = sorted(set(store.column("modality")))
@@ -59,5 +59,5 @@ def open_corpus(context: Context, modality: str) -> Corpus:
             raise StageError(msg)
     return Corpus(
         store, modality, rows, store.column(PARTICIPANT, rows),
-        assign_splits(store.participants, context.split),
+        assign_splits(store.participants, context.split, previous=context.assigned),
     )  # fmt: skip

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydantic import Field, PositiveInt
 
 from medssl.config import StrictModel
-from medssl.files import digest_file, digest_json, read_json
+from medssl.files import digest_file, digest_json, read_json, write_json
 from medssl.stages.base import Context, Result, Stage
-from medssl.stages.pretrain import BUNDLE
+from medssl.stages.pretrain import BUNDLE, PARTICIPANTS
 
 EMBEDDINGS = "embeddings.parquet"
 UNTRAINED = "untrained-{seed}.parquet"
@@ -25,20 +25,28 @@ class EmbedConfig(StrictModel):
 
 
 def run(context: Context) -> Result:
-    """Embed the kept records of all participants."""
+    """Embed the kept records of all participants.
+
+    Raises:
+        LeakageError: The encoder was pretrained on participants of validation or test.
+    """
     from medssl.bundle import load_encoder
     from medssl.encoders import parse_encoder_config
     from medssl.evaluation.embed import embed_store
     from medssl.evaluation.rank import effective_rank_difference
     from medssl.evaluation.representation import summarise
     from medssl.evaluation.untrained import untrained_encoder
-    from medssl.sampling.splits import TRAIN
+    from medssl.sampling.splits import TRAIN, check_disjoint
     from medssl.stages.data import open_corpus
 
     config: EmbedConfig = context.config
     bundle = context.inputs["pretrain"] / BUNDLE
     encoder = load_encoder(bundle)
     corpus = open_corpus(context, encoder.contract.modality)
+    trained = read_json(context.inputs["pretrain"] / PARTICIPANTS)
+    others_here = [name for name, split in corpus.splits.items() if split != TRAIN]
+    check_disjoint("pretraining and validation or test", trained, others_here)
+    write_json(context.out / PARTICIPANTS, trained)
     context.run.dataset("store", corpus.store.digest)
     total = len(corpus.rows) * (1 + config.untrained_seeds)
     embeddings = embed_store(

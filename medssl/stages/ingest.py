@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from medssl.errors import StageError
 from medssl.files import digest_json
 from medssl.ingest.config import IngestConfig
+from medssl.ingest.discover import list_files as walk
 from medssl.stages.base import Context, Result, Stage
+from medssl.store.schema import MANIFEST
 
 STORE = "store"
 
@@ -27,18 +30,25 @@ def run(context: Context) -> Result:
     return Result(digest=store.digest, summary=report.to_dict())
 
 
+def store_folder(folder: Path) -> Path:
+    """The store in the output of an ingest stage, or the folder itself when it is a store."""
+    return folder if (folder / MANIFEST).is_file() else folder / STORE
+
+
 def list_files(config: IngestConfig) -> Mapping[str, str]:
     """One digest per source over the names, sizes and times of its files; contents are not read."""
     digests = {}
     for source in config.sources:
         folder = source.folder()
-        stats = [
-            (file.relative_to(folder).as_posix(), file.stat().st_size, file.stat().st_mtime_ns)
-            for file in sorted(folder.rglob("*"))
-            if file.is_file()
-        ]
+        stats = []
+        for name in walk(folder):
+            stat = (folder / name).lstat()
+            stats.append((name, stat.st_size, stat.st_mtime_ns))
         digests[source.name] = digest_json(stats)
     return digests
 
 
-STAGE = Stage(name="ingest", version=1, config=IngestConfig, run=run, sources=list_files)
+STAGE = Stage(
+    name="ingest", version=1, config=IngestConfig, run=run, sources=list_files,
+    ignores=("workers", "files_per_task"),
+)  # fmt: skip

@@ -26,7 +26,7 @@ from medssl.config import (
 )
 from medssl.errors import ConfigError, StageError
 from medssl.files import publish_folder, read_json, write_json
-from medssl.sampling.splits import SplitConfig
+from medssl.sampling.splits import SplitConfig, assign_splits
 from medssl.stages.base import (
     MANIFEST,
     OUTPUTS,
@@ -40,12 +40,17 @@ from medssl.stages.base import (
     output_folder,
     stage_key,
 )
+from medssl.stages.ingest import store_folder
 from medssl.stages.registry import STAGES
+from medssl.store import Store
+from medssl.store.schema import MANIFEST as STORE_MANIFEST
 from medssl.tracking import Run, Tracker
 
 logger = logging.getLogger(__name__)
 
 _RUN_FILE = ".run.json"
+INGEST = "ingest"
+SPLITS = "splits.json"
 
 
 class TrackingConfig(StrictModel):
@@ -125,6 +130,8 @@ class Pipeline:
             if name not in STAGES:
                 problems.append(f"stages.{name}: unknown stage{nearest(str(name), list(STAGES))}")
                 continue
+            if not isinstance(values, Mapping | None):
+                continue  # reported above, with its place
             resolved = _resolve_paths(values or {}, path.resolve().parent)
             model = STAGES[name].config
             found = find_problems(model, resolved, where=str(name))
@@ -137,9 +144,13 @@ class Pipeline:
         self.config = PipelineConfig.model_validate(raw)
         self.root = self.config.root.expanduser().resolve()
         self.only = only
+        self._assigned: dict[str, str] = {}
         self._check_inputs()
 
     def _check_inputs(self) -> None:
+        if not self.configs:
+            msg = f"the pipeline has no stages: add some of {', '.join(STAGES)} under stages"
+            raise ConfigError(msg)
         order = [name for name in STAGES if name in self.configs]
         for name in order:
             for needed in STAGES[name].needs:
@@ -166,6 +177,8 @@ class Pipeline:
                 changed = name
             else:
                 digests[name] = manifest.digest
+                if name == INGEST:
+                    self._assign(_must(step.folder), keep=False)
         return steps
 
     def run(
@@ -206,6 +219,8 @@ class Pipeline:
                     steps.append(step)
                 folder = _must(step.folder)
                 folders[stage], digests[stage] = folder, manifest.digest
+                if stage == INGEST:
+                    self._assign(folder, keep=True)
                 if stage not in self.config.inputs:
                     link = current_link(self.root, self.config.name, stage)
                     _point(link, folder)
@@ -234,7 +249,8 @@ class Pipeline:
         """What is there of a stage; the manifest is None when it must run."""
         if name in self.config.inputs:
             folder = self.config.inputs[name].expanduser().resolve()
-            manifest = Manifest.read(folder)
+            manifest = _read_store(folder) if name == INGEST else None
+            manifest = manifest or Manifest.read(folder)
             return Step(name, "skip", "given under inputs", folder, manifest.summary), manifest
         parts = self._parts(name, digests)
         folder = output_folder(self.root, name, stage_key(parts))
@@ -250,8 +266,24 @@ class Pipeline:
         inputs = {n: digests[n] for n in self._reads(name)}
         return key_parts(
             STAGES[name], self.configs[name], inputs,
-            seed=self.config.seed, split=self.config.split,
+            seed=self.config.seed, split=self.config.split, assigned=self._assigned,
         )  # fmt: skip
+
+    def _assign(self, folder: Path, *, keep: bool) -> None:
+        """Stratified splits: give the store's new participants one, and remember it."""
+        if not self.config.split.stratify_by:
+            return
+        path = self.root / self.config.name / SPLITS
+        split = self.config.split.model_dump(mode="json")
+        left = read_json(path) if path.exists() else {}
+        previous = left.get("assigned", {}) if left.get("split") == split else {}
+        store = Store.open(store_folder(folder))
+        self._assigned = {
+            **previous,
+            **assign_splits(store.participants, self.config.split, previous=previous),
+        }
+        if keep:
+            write_json(path, {"split": split, "assigned": self._assigned})
 
     def _why(self, name: str, parts: Mapping[str, Any]) -> str:
         last = current_link(self.root, self.config.name, name)
@@ -298,6 +330,7 @@ class Pipeline:
                         out=partial,
                         seed=self.config.seed,
                         split=self.config.split,
+                        assigned=self._assigned,
                         run=current,
                         progress=bar,
                     )
@@ -362,6 +395,18 @@ def _resolve_paths(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
             for s in sources
         ]
     return resolved
+
+
+def _read_store(folder: Path) -> Manifest | None:
+    """A store that no stage made stands for the output of an ingest stage."""
+    if not (folder / STORE_MANIFEST).is_file():
+        return None
+    store = Store.open(folder)
+    summary = {"records": store.records.num_rows, "participants": len(store.participants)}
+    return Manifest(
+        stage=INGEST, key="", parts={}, digest=store.digest, outputs={}, summary=summary,
+        seconds=0.0, run_id="",
+    )  # fmt: skip
 
 
 def _only_one(final: Path) -> AbstractContextManager[Any]:

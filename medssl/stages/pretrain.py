@@ -7,12 +7,15 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt
 
+from medssl.errors import StageError
 from medssl.methods.config import MethodConfig
 from medssl.stages.base import Context, Result, Stage
 from medssl.training.config import FitConfig
 from medssl.types import Modality
 
 BUNDLE = "bundle"
+PARTICIPANTS = "participants.json"
+"""Pseudonyms of those trained on: local, for leak checks; not part of the bundle."""
 _TRAINING = "training"
 
 
@@ -32,11 +35,13 @@ def run(context: Context) -> Result:
     """Train on the training participants and write a bundle."""
     import shutil
 
+    import numpy as np
     import torch
 
     from medssl.bundle import save_bundle
     from medssl.encoders.calibration import calibrate_batch_norm
     from medssl.evaluation.untrained import plain_batches
+    from medssl.files import write_json
     from medssl.methods.wearable import WearableMethod
     from medssl.sampling.splits import TRAIN, VALIDATION
     from medssl.stages.data import open_corpus
@@ -45,6 +50,12 @@ def run(context: Context) -> Result:
     config: PretrainConfig = context.config
     corpus = open_corpus(context, config.modality)
     contract = corpus.store.contract(config.modality, corpus.rows)
+    if config.encoder.channels != len(contract.channels):
+        msg = (
+            f"pretrain.encoder.channels is {config.encoder.channels} and the {config.modality} "
+            f"records have {len(contract.channels)}: set it to {len(contract.channels)}"
+        )
+        raise StageError(msg)
     method = WearableMethod(config, seed=context.seed, steps=config.steps)
     rows = corpus.of(TRAIN)
     context.run.dataset("store", corpus.store.digest)
@@ -83,6 +94,8 @@ def run(context: Context) -> Result:
         context.out / BUNDLE, encoder,
         encoder=config.encoder, contract=contract, provenance=provenance,
     )  # fmt: skip
+    trained = sorted(set(corpus.participants[np.isin(corpus.rows, rows)].tolist()))
+    write_json(context.out / PARTICIPANTS, trained)
     # Checkpoints hold optimiser state and are of no use once the bundle stands.
     shutil.move(context.out / _TRAINING / METRICS, context.out / METRICS)
     shutil.rmtree(context.out / _TRAINING / CHECKPOINTS, ignore_errors=True)
@@ -102,4 +115,5 @@ def run(context: Context) -> Result:
 STAGE = Stage(
     name="pretrain", version=1, config=PretrainConfig, run=run,
     needs=("ingest",), uses=("reduce",), reads=("seed", "split"), resumes=True,
+    ignores=("log_every", "checkpoint_every", "monitor_every", "monitor_records"),
 )  # fmt: skip

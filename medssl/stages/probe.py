@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from medssl.evaluation.probes import ProbeConfig
-from medssl.files import digest_json, write_json
+from medssl.files import digest_json, read_json, write_json
 from medssl.stages.base import Context, Result, Stage
 from medssl.stages.embed import EMBEDDINGS, UNTRAINED
-from medssl.stages.ingest import STORE
+from medssl.stages.ingest import store_folder
+from medssl.stages.pretrain import PARTICIPANTS
 
 PROBES = "probes.json"
 TABLE = "probes.md"
@@ -17,16 +18,16 @@ def run(context: Context) -> Result:
     """Write the probe table, and the predictions behind it for the audit."""
     from medssl.evaluation.embeddings import Embeddings
     from medssl.evaluation.probe import probe_store
-    from medssl.sampling.splits import TRAIN, assign_splits
+    from medssl.sampling.splits import assign_splits
     from medssl.store import Store
 
-    store = Store.open(context.inputs["ingest"] / STORE)
+    store = Store.open(store_folder(context.inputs["ingest"]))
     embeddings = Embeddings.read(context.inputs["embed"] / EMBEDDINGS)
-    splits = assign_splits(store.participants, context.split)
+    splits = assign_splits(store.participants, context.split, previous=context.assigned)
     table = probe_store(
         embeddings, store, context.config, splits,
         untrained=read_untrained(context),
-        pretraining=[p for p, split in splits.items() if split == TRAIN],
+        pretraining=read_json(context.inputs["embed"] / PARTICIPANTS),
         progress=context.progress,
     )  # fmt: skip
     value = table.to_dict()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from medssl.reduction.config import ReduceConfig
 from medssl.stages.base import Context, Result, Stage
-from medssl.stages.ingest import STORE
+from medssl.stages.ingest import store_folder
 
 SELECTION = "selection.parquet"
 
@@ -14,7 +14,7 @@ def run(context: Context) -> Result:
     from medssl.reduction.rules import reduce
     from medssl.store import Store
 
-    store = Store.open(context.inputs["ingest"] / STORE)
+    store = Store.open(store_folder(context.inputs["ingest"]))
     selection = reduce(store, context.config)
     selection.write(context.out / SELECTION)
     counts = selection.counts()

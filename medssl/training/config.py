@@ -14,7 +14,7 @@ class FitConfig(StrictModel):
     """How long, how large, where."""
 
     steps: PositiveInt = Field(1_000, description="optimiser steps")
-    batch_size: PositiveInt = Field(256, description="pairs per batch, over all processes")
+    batch_size: int = Field(256, ge=2, description="pairs per batch, over all processes")
     accumulate: PositiveInt = Field(1, description="batches per optimiser step")
     pairs: PairConfig = PairConfig()
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"

@@ -13,6 +13,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
+from medssl.errors import StageError
 from medssl.methods.wearable import WearableMethod
 from medssl.sampling.loader import PairLoader
 from medssl.sampling.pairs import PairSampler
@@ -80,6 +81,9 @@ def fit(
         StageError: Too few participants for a batch.
         ObjectiveError: A term of the loss is not finite.
     """
+    if config.accelerator == "cuda" and not torch.cuda.is_available():
+        msg = "pretrain.accelerator is cuda and there is no GPU here: use auto or cpu"
+        raise StageError(msg)
     data.sampler()  # fails here, with a clear message, before processes are started
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINTS / f"{LAST}.ckpt"
@@ -123,9 +127,17 @@ def fit(
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
-        trainer.fit(
-            method, data, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True
-        )
+        try:
+            trainer.fit(
+                method,
+                data,
+                ckpt_path=checkpoint if checkpoint.exists() else None,
+                weights_only=True,
+            )
+        except SystemExit as error:
+            if trainer.interrupted and error.code == 1:  # Lightning's answer to Ctrl-C
+                raise KeyboardInterrupt from error
+            raise
     if several and report is not None:
         for line in (folder / METRICS).read_text(encoding="utf-8").splitlines():
             entry = json.loads(line)

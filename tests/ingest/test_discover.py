@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from medssl.errors import IngestError
+from medssl.ingest import ingest
 from medssl.ingest.discover import discover, list_files, matches
 from medssl.ingest.ledger import Reason
+from medssl.store import Store
 
 
 def find(config):
@@ -21,6 +25,7 @@ def reasons(found):
         ("a.txt", "**/*.txt", True), ("x/y/a.txt", "**/*.txt", True), ("x/a.txt", "*.txt", False),
         ("x/a.txt", "x/*", True), ("x/y/a.txt", "x/*", False), ("x/y/a.txt", "x/**", True),
         ("a1.txt", "a?.txt", True), ("a+.txt", "a+.txt", True), ("aa.txt", "a+.txt", False),
+        ("x/A.TXT", "**/*.txt", True), ("x\ny/a.txt", "**/*.txt", True),
     ],
 )  # fmt: skip
 def test_globs(path, pattern, expected):
@@ -125,3 +130,32 @@ def test_pipes_are_never_opened(tmp_path):
     )  # fmt: skip
     assert "none of 2 files" in done.stdout
     assert "2 hidden or special" in done.stdout
+
+
+def test_a_header_in_capitals_is_to_be_renamed(tmp_path, write_record, wfdb_config):
+    raw = tmp_path / "raw"
+    write_record(raw, "a_1", seconds=2)
+    header = write_record(raw, "b_1", seconds=2)
+    header.rename(header.with_suffix(".HEA"))
+    (raw / "a_1.HEA").write_text((raw / "a_1.hea").read_text())
+    ingest(wfdb_config(raw), tmp_path / "store")
+    store = Store.open(tmp_path / "store")
+    rows = {row["path"]: (row["reason"], row["detail"]) for row in store.ledger.to_pylist()}
+    rename = (Reason.UNSUPPORTED_FORMAT, "rename to .hea")
+    twin = (Reason.DUPLICATE_SOURCE, "")
+    assert rows == {"b_1.HEA": rename, "b_1.dat": rename, "a_1.HEA": twin}
+
+
+def test_names_that_are_not_utf8_are_rows(tmp_path, write_row, text_config):
+    raw = tmp_path / "raw"
+    write_row(raw / "a_1.txt")
+    for name in (b"J\xfcrgen_1.txt", b"M\xfcller/b_1.txt"):
+        path = raw / os.fsdecode(name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("1\t2\n")
+    report = ingest(text_config(raw, channels="0"), tmp_path / "store")
+    rows = Store.open(tmp_path / "store").ledger.to_pylist()
+    assert [row["path"] for row in rows] == ["J\\xfcrgen_1.txt", "M\\xfcller/b_1.txt"]
+    assert {row["reason"] for row in rows} == {Reason.UNREADABLE_NAME}
+    assert all(row["source_digest"] for row in rows)
+    assert report.files == 3

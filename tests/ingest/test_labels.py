@@ -7,7 +7,15 @@ import pytest
 from medssl.config import validate
 from medssl.errors import IngestError, MissingExtraError
 from medssl.ingest.config import LabelRule
-from medssl.ingest.labels import UNLISTED, Evidence, label_table, read_rows, translate
+from medssl.ingest.labels import (
+    UNLISTED,
+    Evidence,
+    label_table,
+    read_table,
+    require_columns,
+    table_evidence,
+    translate,
+)
 from medssl.types import ParticipantId
 
 A, B = ParticipantId("pa"), ParticipantId("pb")
@@ -36,7 +44,7 @@ def test_xlsx_csv_and_tsv_give_the_same_rows(tmp_path):
     (tmp_path / "t.tsv").write_text("title\nid\tage\n2\t45\n9\t\n")
     expected = [{"id": "2", "age": "45"}, {"id": "9", "age": ""}]
     for name in ("t.xlsx", "t.csv", "t.tsv"):
-        assert read_rows(tmp_path / name, header_row=2) == expected
+        assert read_table(tmp_path / name, header_row=2).rows == expected
 
 
 def test_tables_that_cannot_be_read_say_what_to_do(tmp_path, monkeypatch):
@@ -46,12 +54,12 @@ def test_tables_that_cannot_be_read_say_what_to_do(tmp_path, monkeypatch):
     (tmp_path / "odd.json").write_text("{}")
     for name in ("absent.csv", "bad.xlsx", "bad.csv", "odd.json"):
         with pytest.raises(IngestError, match=name):
-            read_rows(tmp_path / name)
+            read_table(tmp_path / name)
     with pytest.raises(IngestError, match="header_row"):
-        read_rows(tmp_path / "few.csv", header_row=3)
+        read_table(tmp_path / "few.csv", header_row=3)
     monkeypatch.setitem(__import__("sys").modules, "openpyxl", None)
     with pytest.raises(MissingExtraError, match=r"medssl\[excel\]"):
-        read_rows(tmp_path / "bad.xlsx")
+        read_table(tmp_path / "bad.xlsx")
 
 
 @pytest.mark.parametrize(
@@ -102,3 +110,24 @@ def test_what_the_store_holds_is_not_contradicted():
 def test_label_names_of_the_store_are_refused():
     with pytest.raises(Exception, match="column names of the store"):
         rule(comments={"has_ecg": "x"})
+
+
+def test_short_rows_are_padded_and_columns_come_from_the_header(tmp_path):
+    (tmp_path / "t.csv").write_text("id,age,sex\n000,45\n001,50,M,extra\n")
+    table = read_table(tmp_path / "t.csv")
+    assert table.columns == ("id", "age", "sex")
+    assert table.rows == [
+        {"id": "000", "age": "45", "sex": ""}, {"id": "001", "age": "50", "sex": "M"},
+    ]  # fmt: skip
+    known = LabelRule(table="t.csv", key="id", columns={"sex": "sex"})
+    evidence = table_evidence(known, tmp_path, {"000": A, "001": B}, source="x")
+    assert evidence.seen[B] == {"sex": {"M"}}
+
+
+def test_a_column_name_that_stands_twice_is_refused_when_it_is_used(tmp_path):
+    (tmp_path / "t.csv").write_text("id,age,age,sex\n000,45,46,F\n")
+    columns = read_table(tmp_path / "t.csv").columns
+    require_columns(columns, ["id", "sex"], path=tmp_path)
+    with pytest.raises(IngestError, match="2 columns 'age'") as error:
+        require_columns(columns, ["id", "age"], path=tmp_path)
+    assert "\n" not in str(error.value)

@@ -34,7 +34,7 @@ def broken(tmp_path, write_record, make_heartbeat):
     write_record(folder, "good_1")
     header, _ = wreck("truncated_1", Reason.UNREADABLE_HEADER, files=("hea",))
     header.write_text("truncated_1 1 2")
-    expected["truncated_1.dat"] = Reason.NOT_A_RECORDING
+    expected["truncated_1.dat"] = Reason.ORPHAN_DATA_FILE
     header, _ = wreck("fewer_1", Reason.UNREADABLE_HEADER)
     edit(header, "fewer_1 1", "fewer_1 4")
     _, data = wreck("nodata_1", Reason.MISSING_DATA_FILE, files=("hea",))
@@ -52,13 +52,13 @@ def broken(tmp_path, write_record, make_heartbeat):
     (tmp_path / "secret.dat").write_bytes(bytes(5000))
     header, _ = wreck("escape_1", Reason.PATH_OUTSIDE_FOLDER, files=("hea",))
     edit(header, "escape_1.dat", "../secret.dat")
-    expected["escape_1.dat"] = Reason.NOT_A_RECORDING
+    expected["escape_1.dat"] = Reason.ORPHAN_DATA_FILE
     header, _ = wreck("absolute_1", Reason.PATH_OUTSIDE_FOLDER, files=("hea",))
     edit(header, "absolute_1.dat", str(tmp_path / "secret.dat"))
-    expected["absolute_1.dat"] = Reason.NOT_A_RECORDING
+    expected["absolute_1.dat"] = Reason.ORPHAN_DATA_FILE
     header, _ = wreck("remote_1", Reason.PATH_OUTSIDE_FOLDER, files=("hea",))
     edit(header, "remote_1.dat", "simplecache::http:evil")
-    expected["remote_1.dat"] = Reason.NOT_A_RECORDING
+    expected["remote_1.dat"] = Reason.ORPHAN_DATA_FILE
     _, data = wreck("link_1", Reason.PATH_OUTSIDE_FOLDER)
     data.unlink()
     data.symlink_to(tmp_path / "secret.dat")

@@ -218,15 +218,22 @@ def test_sources_of_one_cohort_share_participants(tmp_path, write_row):
         "segment_seconds": 2, "units": "counts", "layout": "row", "channels": "0",
         "participant": {"pattern": "(?P<participant>a)_"},
     }  # fmt: skip
-    for cohort, people in (("same", 1), (None, 2)):
+
+    def config(one, two):
         sources = [
-            source | {"name": "one", "modality": "ppg", "cohort": cohort},
-            source | {"name": "two", "modality": "ecg", "cohort": cohort},
+            source | {"name": "one", "modality": "ppg", "cohort": one},
+            source | {"name": "two", "modality": "ecg", "cohort": two},
         ]
-        config = validate(IngestConfig, {"sources": sources}, where="ingest")
-        report = ingest(config, tmp_path / f"store{people}")
+        return validate(IngestConfig, {"sources": sources}, where="ingest")
+
+    for cohorts, people in ((("same", "same"), 1), (("one", "two"), 2)):
+        report = ingest(config(*cohorts), tmp_path / f"store{people}")
         assert report.participants == people
         assert report.records == 4
+    for cohorts in ((None, None), ("same", None), (None, "same")):
+        with pytest.raises(IngestError, match=r"^sources one and two both have 1 .*cohort: NAME"):
+            ingest(config(*cohorts), tmp_path / "store")
+    assert not (tmp_path / "store").exists()
 
 
 def test_conflicting_labels_are_left_empty_and_counted(tmp_path, write_record, wfdb_config):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -48,7 +50,9 @@ def test_the_shape_is_what_the_reader_needs(tmp_path, mark, layout, header, trai
         (b"\xff\xfe1\n", "not UTF-8 text"),
         (b"a,b\nc,d\ne,f\n", "words"),
         (b"day,x\n2020-01-01,3\n2020-01-02,4\n", "words or dates in some columns"),
-        (b"1;2,5\n3;4,5\n", "decimal commas"),
+        (b"1.5;2,5\n3.5;4,5\n", "decimal commas"),
+        (b"100,126\n101,5\n", "a decimal comma or a comma between two columns"),
+        (b"pulse\n100,126\n101,5\n", "a decimal comma or a comma between two columns"),
         (b"1,2\n3\n", "rows of different lengths"),
         (b"device 7\nfirmware 9\nt,x\n1,2\n3,4\n5,6\n7,8\n", "before the table"),
         (b"only,names\n", "words"),
@@ -204,3 +208,37 @@ def test_units_in_column_names_are_taken(tmp_path, write_csv, init):
     said = init(tmp_path / "u")
     assert "uV (from the column names)" in said
     assert "12 text recordings" in said
+
+
+@pytest.mark.parametrize("mark", [";", "\t", " "])
+def test_decimal_commas_are_read_as_ingest_does(tmp_path, mark):
+    path = tmp_path / "a.txt"
+    path.write_text("".join(f"{k}{mark}{k},5\n" for k in range(60)))
+    shape = read_shape(path)
+    assert shape.names == ("0", "1")
+    np.testing.assert_array_equal(shape.values[:, 1], np.arange(60) + 0.5)
+
+
+def test_a_label_table_beside_csv_recordings_is_no_broken_recording(tmp_path, write_csv, init):
+    folder = tmp_path / "study"
+    for k in range(12):
+        wave = np.sin(np.arange(2000) / (15 + k)) ** 3
+        write_csv(folder / f"{k:03d}.csv", {"ppg": wave, "other": wave**2})
+    rows = [f"{k:03d},{40 + k},{'FM'[k % 2]}" for k in range(1, 12)]
+    (folder / "labels.csv").write_text("\n".join(["id,age,sex", "000,45", *rows]))
+    said = init(folder, "channels=ppg", "units=au", "rate_in=100", "participant=file")
+    assert "12 text recordings" in said
+    assert "cannot be read" not in said
+    assert "table of 12 rows with 3 columns" in said
+    assert "sex" in (tmp_path / "out.yaml").read_text()
+
+
+def test_names_that_are_not_utf8_are_left_out(tmp_path, write_csv, init):
+    folder = tmp_path / "study"
+    for k in range(12):
+        wave = np.sin(np.arange(2000) / (15 + k)) ** 3
+        write_csv(folder / f"{k:03d}.csv", {"ppg": wave, "other": wave**2})
+    (folder / os.fsdecode(b"J\xfcrgen.csv")).write_text("ppg,other\n1,2\n")
+    said = init(folder, "channels=ppg", "units=au", "rate_in=100", "participant=file")
+    assert "12 text recordings" in said
+    assert "not UTF-8: 1 file left out" in said

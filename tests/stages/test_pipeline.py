@@ -7,11 +7,12 @@ import sys
 import time
 
 import pytest
+import torch
 import yaml
 from mlflow import MlflowClient
 
 import medssl
-from medssl.errors import ConfigError, ObjectiveError, StageError
+from medssl.errors import ConfigError, LeakageError, ObjectiveError, StageError
 from medssl.stages.pipeline import Pipeline
 from medssl.tracking import tracking_uri
 
@@ -270,3 +271,113 @@ def test_pipelines_share_outputs_and_keep_links_of_their_own(finished):
     assert by_name["embed"].resolve() != mine["embed"].resolve()
     with pytest.raises(ConfigError, match="'outputs' is where outputs stand"):
         Pipeline(path, ["name=outputs"])
+
+
+def test_an_encoder_that_saw_the_test_participants_is_a_leak(finished, tmp_path):
+    path, steps = finished
+    folders = {s.stage: s.folder for s in steps}
+    other = yaml.safe_load(path.read_text())
+    other |= {
+        "root": str(tmp_path / "runs"),
+        "inputs": {"ingest": str(folders["ingest"]), "pretrain": str(folders["pretrain"])},
+        "stages": {"embed": {"untrained_seeds": 0}, "audit": {}},
+        "tracking": {"enabled": False},
+    }
+    (tmp_path / "same.yaml").write_text(yaml.safe_dump(other))
+    assert actions(medssl.run_pipeline(tmp_path / "same.yaml"))["embed"] == "run"
+    other["split"]["salt"] = "another"
+    (tmp_path / "leak.yaml").write_text(yaml.safe_dump(other))
+    with pytest.raises(LeakageError, match="pretraining and validation or test"):
+        medssl.run_pipeline(tmp_path / "leak.yaml")
+
+
+def test_stratified_splits_stay_when_files_are_added_and_ingested_anew(tmp_path, small_pipeline):
+    sample = medssl.sample_path("ppg_bp")
+    (tmp_path / "data" / "0_subject").mkdir(parents=True)
+    shutil.copy(sample / "labels.csv", tmp_path / "data")
+    files = sorted((sample / "0_subject").glob("*.txt"))
+    source = {**small_pipeline["stages"]["ingest"]["sources"][0], "path": "data"}
+    config = {
+        "name": "grow", "root": str(tmp_path / "runs"), "tracking": {"enabled": False},
+        "split": {"train": 0.5, "validation": 0.2, "test": 0.3, "stratify_by": ["sex", "age"]},
+        "stages": {"ingest": {"sources": [source], "quality": False}, "reduce": {}},
+    }  # fmt: skip
+    path = tmp_path / "grow.yaml"
+    path.write_text(yaml.safe_dump(config))
+    assigned = []
+    for chosen in (files[::2], files):
+        for file in chosen:
+            shutil.copy2(file, tmp_path / "data" / "0_subject")
+        medssl.run_pipeline(path)
+        assigned.append(json.loads((tmp_path / "runs/grow/splits.json").read_text())["assigned"])
+    first, second = assigned
+    assert len(first) <= len(second) == 131
+    assert all(second[name] == split for name, split in first.items())
+
+
+def test_a_store_made_elsewhere_can_be_the_input(ppg_store_path, tmp_path):
+    path = tmp_path / "from_store.yaml"
+    path.write_text(
+        f"root: {tmp_path / 'runs'}\ninputs: {{ingest: {ppg_store_path}}}\n"
+        "tracking: {enabled: false}\nstages: {reduce: {}}\n"
+    )
+    steps = medssl.run_pipeline(path)
+    assert actions(steps) == {"ingest": "skip", "reduce": "run"}
+    assert steps[-1].summary["records"]["kept"] == 388
+
+
+def test_settings_that_change_no_result_redo_nothing_and_secrets_stay_secret(finished):
+    path = finished[0]
+    same = ["ingest.workers=2", "pretrain.log_every=7", "pretrain.checkpoint_every=5"]
+    assert set(actions(Pipeline(path, same).plan()).values()) == {"skip"}
+    plan = Pipeline(path, ["ingest.pseudonym_key=TopSecret"]).plan()
+    assert plan[0].action == "run"
+    assert "pseudonym_key" in plan[0].why
+    assert "TopSecret" not in plan[0].why
+
+
+def test_the_links_may_be_deleted_for_good(finished, tmp_path):
+    shutil.copytree(finished[0].parent, tmp_path / "copy", symlinks=True)
+    path = tmp_path / "copy" / "small.yaml"
+    for links in (tmp_path / "copy").rglob("links.parquet"):
+        links.unlink()
+    steps = medssl.run_pipeline(path, f"root={tmp_path / 'copy' / 'runs'}")
+    assert set(actions(steps).values()) == {"skip"}
+    assert not list((tmp_path / "copy").rglob("links.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("pretrain=5", "valid dictionary"),
+        ("stages=3", "valid dictionary"),
+        ("pretrain.batch_size=1", "greater than or equal to 2"),
+        ("stages={}", None),
+    ],
+)
+def test_malformed_settings_are_one_line_each(pipeline_file, override, says):
+    if says is None:
+        pipeline_file.write_text("stages: {}\n")
+        with pytest.raises(ConfigError, match="has no stages"):
+            Pipeline(pipeline_file)
+        return
+    with pytest.raises(ConfigError, match=says):
+        Pipeline(pipeline_file, [override])
+
+
+def test_impossible_settings_are_named_before_training(finished):
+    for override, says in (
+        ("pretrain.encoder.channels=2", "set it to 1"),
+        ("pretrain.accelerator=cuda", "no GPU here"),
+    ):
+        if "cuda" in override and torch.cuda.is_available():
+            continue
+        with pytest.raises(StageError, match=says):
+            medssl.run_pipeline(finished[0], override, "tracking.enabled=false")
+
+
+def test_a_wrong_tracking_address_is_one_line(pipeline_file, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "foo://x")
+    with pytest.raises(StageError, match=r"correct \$MLFLOW_TRACKING_URI") as caught:
+        medssl.run_pipeline(pipeline_file)
+    assert "\n" not in str(caught.value)

@@ -13,6 +13,12 @@ from jaxtyping import Float64
 
 from medssl.ingest.config import ChannelConfig, TextSource
 from medssl.ingest.ledger import Reason, Unreadable
+from medssl.ingest.waveforms.decimal_comma import (
+    AMBIGUOUS,
+    has_decimal_commas,
+    is_ambiguous,
+    is_spaced,
+)
 from medssl.ingest.waveforms.recording import Recording, check_finite
 
 MAX_TEXT_BYTES: Final = 2 << 30
@@ -23,6 +29,10 @@ Table = tuple[list[str], Float64[np.ndarray, "channels time"]]
 
 def read_text(path: Path, config: TextSource, *, folder: Path) -> Recording:
     """Read the configured channels of one text file; an empty cell is a missing sample.
+
+    Where tabs, semicolons or white space separate the cells, a comma is a decimal point, if all
+    commas stand between digits and no number has a point. With `delimiter: auto`, a file of
+    nothing but digits, one comma, digits on every line is refused: the comma could be either.
 
     Args:
         path: The text file.
@@ -43,7 +53,7 @@ def read_text(path: Path, config: TextSource, *, folder: Path) -> Recording:
         raise Unreadable(Reason.UNREADABLE_TEXT, "not text") from error
     if "\0" in text:
         raise Unreadable(Reason.UNREADABLE_TEXT, "not text")
-    separator = _separator(text, config.delimiter)
+    separator = _separator(text, config)
     names, values = (_rows if config.layout == "row" else _columns)(text, separator, config.header)
     numbers = [
         _find(names, channel, place, named=config.header)
@@ -65,12 +75,20 @@ def read_text(path: Path, config: TextSource, *, folder: Path) -> Recording:
     return recording
 
 
-def _separator(text: str, delimiter: str) -> str | None:
-    """The separator, or None for runs of white space."""
-    if delimiter != "auto":
-        return _SEPARATORS[delimiter]
-    line = next((line for line in text.splitlines() if line.strip()), "")
-    return next((mark for mark in ("\t", ";", ",") if mark in line), None)
+def _separator(text: str, config: TextSource) -> str | None:
+    """The separator, or None for runs of white space.
+
+    Raises:
+        Unreadable: It is to be told from the file, and a comma could be a decimal one.
+    """
+    if config.delimiter != "auto":
+        return _SEPARATORS[config.delimiter]
+    if is_ambiguous(StringIO(text)):
+        raise Unreadable(Reason.UNREADABLE_TEXT, f"{AMBIGUOUS}: set delimiter")
+    line = next((line for line in StringIO(text) if line.strip()), "")
+    mark = next((mark for mark in ("\t", ";", ",") if mark in line), None)
+    named = config.header and config.layout == "row"
+    return None if mark == "," and is_spaced(line, named=named) else mark
 
 
 def _rows(text: str, separator: str | None, header: bool) -> Table:
@@ -89,6 +107,8 @@ def _rows(text: str, separator: str | None, header: bool) -> Table:
     lengths = {len(row) for row in rows}
     if len(lengths) != 1 or not lengths.pop():
         raise Unreadable(Reason.UNREADABLE_TEXT, "rows of different lengths, or no samples")
+    if separator != "," and has_decimal_commas("\n".join(map("\n".join, rows))):
+        rows = [[cell.replace(",", ".") for cell in row] for row in rows]
     return names, np.array([_numbers(row) for row in rows], dtype=np.float64)
 
 
@@ -111,6 +131,7 @@ def _columns(text: str, separator: str | None, header: bool) -> Table:
     if header:
         line = next((line for line in body if line.strip()), "")
         names = [name.strip() for name in line.strip("\r\n ").split(separator)]
+    decimal = separator != "," and has_decimal_commas(text[body.tell() :])
     try:
         frame = pd.read_csv(
             body,
@@ -119,6 +140,7 @@ def _columns(text: str, separator: str | None, header: bool) -> Table:
             index_col=False,
             skipinitialspace=True,
             dtype=np.float64,
+            decimal="," if decimal else ".",
         )
     except (ValueError, IndexError) as error:
         detail = "a cell is not a number, or rows of different lengths"

@@ -93,6 +93,9 @@ def read_header(path: Path, *, folder: Path) -> Header:
     size = path.stat().st_size
     if size == 0:
         raise Unreadable(Reason.EMPTY_FILE)
+    if path.suffix != ".hea":
+        # wfdb opens headers by their recording's name, with `.hea` in lower case behind it.
+        raise Unreadable(Reason.UNSUPPORTED_FORMAT, "rename to .hea")
     if size > MAX_HEADER_BYTES:
         raise Unreadable(Reason.UNREADABLE_HEADER, f"a header of {size} bytes")
     lines = signal_lines(path)

@@ -132,3 +132,36 @@ def test_an_uneven_time_column_is_refused(read, values):
     with pytest.raises(Unreadable) as verdict:
         read(times(values), header=True, time_column="t", rate_in=None)
     assert verdict.value.reason is Reason.UNEVEN_TIME
+
+
+@pytest.mark.parametrize(("content", "options"), [
+    ("100,126\n101,5\n", {}), ("100,126\n", {"layout": "row"}),
+    ("pulse\n100,126\n101,5\n", {"header": True}),
+])  # fmt: skip
+def test_one_comma_a_line_is_not_guessed(read, content, options):
+    with pytest.raises(Unreadable) as verdict:
+        read(content, **options)
+    assert verdict.value.reason is Reason.UNREADABLE_TEXT
+    assert "set delimiter" in verdict.value.detail
+    if not options:
+        assert read(content, delimiter="comma").signal.tolist() == [[100.0, 101.0]]
+        assert read(content, delimiter="space").signal.tolist() == [[100.126, 101.5]]
+    named = read("a,b\n1,2\n3,4\n", header=True, channels=["b"])
+    assert named.signal.tolist() == [[2.0, 4.0]]
+
+
+@pytest.mark.parametrize("mark", [";", "\t", " "])
+def test_decimal_commas_between_other_separators(read, mark):
+    lines = [["1", "100,5"], ["-2", "0,25"], ["3", "7"]]
+    text = "\n".join(mark.join(line) for line in lines)
+    for header, before in ((False, ""), (True, f"n{mark}a,b\n")):
+        if header and mark == " ":
+            continue
+        found = read(before + text, header=header, channels=["a,b" if header else "1"])
+        assert found.signal.tolist() == [[100.5, 0.25, 7.0]]
+    row = read(mark.join(["1,5", "2", "3,25"]), layout="row")
+    assert row.signal.tolist() == [[1.5, 2.0, 3.25]]
+    for bad in (["1.5", "2,5"], ["1", "1,000,000"], ["1", "2,x"]):
+        for layout in ("row", "columns"):
+            with pytest.raises(Unreadable):
+                read(mark.join(bad), layout=layout)
