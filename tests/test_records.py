@@ -41,7 +41,7 @@ def test_what_breaks_the_contract_is_refused_with_the_remedy(array, rate, channe
 
 
 def test_what_keeps_the_contract_passes():
-    CONTRACT.check(np.zeros((2, 500)), rate=64.0, channels=["red", "green"])
+    assert CONTRACT.check(np.zeros((2, 500)), rate=64.0, channels=["red", "green"]) is None
 
 
 def test_names_tell_where_a_record_comes_from():

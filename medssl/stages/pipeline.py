@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from pydantic import Field, field_validator
 
 from medssl.config import (
     StrictModel,
@@ -26,10 +25,9 @@ from medssl.config import (
 )
 from medssl.errors import ConfigError, StageError
 from medssl.files import publish_folder, read_json, write_json
-from medssl.sampling.splits import SplitConfig, assign_splits
+from medssl.sampling.splits import assign_splits
 from medssl.stages.base import (
     MANIFEST,
-    OUTPUTS,
     Context,
     Manifest,
     Progress,
@@ -42,6 +40,7 @@ from medssl.stages.base import (
 )
 from medssl.stages.ingest import store_folder
 from medssl.stages.registry import STAGES
+from medssl.stages.settings import PipelineConfig, place_overrides, resolve_paths
 from medssl.store import Store
 from medssl.store.schema import MANIFEST as STORE_MANIFEST
 from medssl.tracking import Run, Tracker
@@ -51,35 +50,6 @@ logger = logging.getLogger(__name__)
 _RUN_FILE = ".run.json"
 INGEST = "ingest"
 SPLITS = "splits.json"
-
-
-class TrackingConfig(StrictModel):
-    """Where runs are logged; the address itself is `$MLFLOW_TRACKING_URI`."""
-
-    enabled: bool = True
-    experiment: str = "medssl"
-
-
-class PipelineConfig(StrictModel):
-    """A pipeline file."""
-
-    name: str = Field("pipeline", pattern=r"^[\w.-]+$")
-    root: Path = Field(Path("medssl-runs"), description="outputs, below the working directory")
-    seed: int = Field(0, ge=0)
-    split: SplitConfig = SplitConfig()
-    tracking: TrackingConfig = TrackingConfig()
-    inputs: dict[str, Path] = Field(
-        default_factory=dict, description="finished outputs from elsewhere, by stage name"
-    )
-    stages: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
-
-    @field_validator("name")
-    @classmethod
-    def _free_name(cls, name: str) -> str:
-        if name == OUTPUTS:
-            msg = f"{OUTPUTS!r} is where outputs stand: choose another name"
-            raise ValueError(msg)
-        return name
 
 
 @dataclass(frozen=True)
@@ -114,7 +84,7 @@ class Pipeline:
     def __init__(
         self, path: Path, overrides: Iterable[str] = (), *, only: str | None = None
     ) -> None:
-        raw = merge(read_yaml(path), _place(parse_overrides(overrides), only))
+        raw = merge(read_yaml(path), place_overrides(parse_overrides(overrides), only))
         if only is not None:
             stages = raw.setdefault("stages", {})
             if isinstance(stages, dict):
@@ -132,7 +102,7 @@ class Pipeline:
                 continue
             if not isinstance(values, Mapping | None):
                 continue  # reported above, with its place
-            resolved = _resolve_paths(values or {}, path.resolve().parent)
+            resolved = resolve_paths(values or {}, path.resolve().parent)
             model = STAGES[name].config
             found = find_problems(model, resolved, where=str(name))
             problems += found
@@ -366,35 +336,6 @@ def run_pipeline(
         MedsslError: The file, or something that a stage met, has to be put right.
     """
     return Pipeline(Path(path), overrides, only=only).run(force=force)
-
-
-def _place(overrides: dict[str, Any], only: str | None) -> dict[str, Any]:
-    """Put `stage.key` below `stages`; without a stage, a key belongs to the only stage."""
-    placed: dict[str, Any] = {}
-    for key, value in overrides.items():
-        if key in STAGES:
-            placed = merge(placed, {"stages": {key: value}})
-        elif only is not None and key not in PipelineConfig.model_fields:
-            placed = merge(placed, {"stages": {only: {key: value}}})
-        else:
-            placed = merge(placed, {key: value})
-    return placed
-
-
-def _resolve_paths(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """Paths of sources are meant relative to the pipeline file."""
-    resolved = dict(values)
-    sources = resolved.get("sources")
-    if isinstance(sources, list):
-        resolved["sources"] = [
-            {**s, "path": str(base / Path(s["path"]).expanduser())}
-            if isinstance(s, Mapping)
-            and isinstance(s.get("path"), str)
-            and not s["path"].startswith("sample:")
-            else s
-            for s in sources
-        ]
-    return resolved
 
 
 def _read_store(folder: Path) -> Manifest | None:

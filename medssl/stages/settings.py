@@ -1,0 +1,72 @@
+"""A pipeline file: its settings, where overrides go, what its paths are relative to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from medssl.config import StrictModel, merge
+from medssl.sampling.splits import SplitConfig
+from medssl.stages.base import OUTPUTS
+from medssl.stages.registry import STAGES
+
+
+class TrackingConfig(StrictModel):
+    """Where runs are logged; the address itself is `$MLFLOW_TRACKING_URI`."""
+
+    enabled: bool = True
+    experiment: str = "medssl"
+
+
+class PipelineConfig(StrictModel):
+    """A pipeline file."""
+
+    name: str = Field("pipeline", pattern=r"^[\w.-]+$")
+    root: Path = Field(Path("medssl-runs"), description="outputs, below the working directory")
+    seed: int = Field(0, ge=0)
+    split: SplitConfig = SplitConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    inputs: dict[str, Path] = Field(
+        default_factory=dict, description="finished outputs from elsewhere, by stage name"
+    )
+    stages: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _free_name(cls, name: str) -> str:
+        if name == OUTPUTS:
+            msg = f"{OUTPUTS!r} is where outputs stand: choose another name"
+            raise ValueError(msg)
+        return name
+
+
+def place_overrides(overrides: dict[str, Any], only: str | None) -> dict[str, Any]:
+    """Put `stage.key` below `stages`; without a stage, a key belongs to the only stage."""
+    placed: dict[str, Any] = {}
+    for key, value in overrides.items():
+        if key in STAGES:
+            placed = merge(placed, {"stages": {key: value}})
+        elif only is not None and key not in PipelineConfig.model_fields:
+            placed = merge(placed, {"stages": {only: {key: value}}})
+        else:
+            placed = merge(placed, {key: value})
+    return placed
+
+
+def resolve_paths(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """Paths of sources are meant relative to the pipeline file."""
+    resolved = dict(values)
+    sources = resolved.get("sources")
+    if isinstance(sources, list):
+        resolved["sources"] = [
+            {**s, "path": str(base / Path(s["path"]).expanduser())}
+            if isinstance(s, Mapping)
+            and isinstance(s.get("path"), str)
+            and not s["path"].startswith("sample:")
+            else s
+            for s in sources
+        ]
+    return resolved
