@@ -11,11 +11,8 @@ from jaxtyping import Float32, Int64, Shaped
 ParticipantId = NewType("ParticipantId", str)
 """Pseudonym of one participant, as made by `medssl.ingest.deidentify`."""
 
-Segment = Float32[np.ndarray, "channels time"]
-"""A fixed-length piece of a waveform, in the units of its record."""
-
 Segments = Float32[np.ndarray, "batch channels time"]
-"""Several segments of one length."""
+"""Fixed-length pieces of waveforms, in the units of their records."""
 
 EmbeddingArray = Float32[np.ndarray, "records dim"]
 """Encoder outputs, one row per record."""

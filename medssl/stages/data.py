@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from medssl.errors import StageError
+from medssl.files import read_json
 from medssl.reduction.selection import Selection
-from medssl.sampling.splits import SPLITS, assign_splits
+from medssl.sampling.splits import SPLITS, TRAIN, assign_splits, check_disjoint
 from medssl.stages.base import Context
 from medssl.stages.ingest import store_folder
+from medssl.stages.pretrain import PARTICIPANTS
 from medssl.stages.reduce import SELECTION
 from medssl.store import Store
 from medssl.store.schema import PARTICIPANT
@@ -38,6 +42,18 @@ class Corpus:
         """Participants with records, by split."""
         present = set(self.participants)
         return {name: sum(self.splits[p] == name for p in present) for name in SPLITS}
+
+
+def read_pretraining(folder: Path, splits: Mapping[str, str]) -> list[str]:
+    """Whom the encoder was pretrained on, as `pretrain` and `embed` leave it in their outputs.
+
+    Raises:
+        LeakageError: Some of them are in validation or test here.
+    """
+    trained: list[str] = read_json(folder / PARTICIPANTS)
+    held_out = [name for name, split in splits.items() if split != TRAIN]
+    check_disjoint("pretraining and validation or test", trained, held_out)
+    return trained
 
 
 def open_corpus(context: Context, modality: str) -> Corpus:

@@ -36,16 +36,14 @@ def run(context: Context) -> Result:
     from medssl.evaluation.rank import effective_rank_difference
     from medssl.evaluation.representation import summarise
     from medssl.evaluation.untrained import untrained_encoder
-    from medssl.sampling.splits import TRAIN, check_disjoint
-    from medssl.stages.data import open_corpus
+    from medssl.sampling.splits import TRAIN
+    from medssl.stages.data import open_corpus, read_pretraining
 
     config: EmbedConfig = context.config
     bundle = context.inputs["pretrain"] / BUNDLE
     encoder = load_encoder(bundle)
     corpus = open_corpus(context, encoder.contract.modality)
-    trained = read_json(context.inputs["pretrain"] / PARTICIPANTS)
-    others_here = [name for name, split in corpus.splits.items() if split != TRAIN]
-    check_disjoint("pretraining and validation or test", trained, others_here)
+    trained = read_pretraining(context.inputs["pretrain"], corpus.splits)
     write_json(context.out / PARTICIPANTS, trained)
     context.run.dataset("store", corpus.store.digest)
     total = len(corpus.rows) * (1 + config.untrained_seeds)

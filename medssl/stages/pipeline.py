@@ -19,7 +19,6 @@ from medssl.config import (
     find_problems,
     join_problems,
     merge,
-    nearest,
     parse_overrides,
     read_yaml,
 )
@@ -40,7 +39,12 @@ from medssl.stages.base import (
 )
 from medssl.stages.ingest import store_folder
 from medssl.stages.registry import STAGES
-from medssl.stages.settings import PipelineConfig, place_overrides, resolve_paths
+from medssl.stages.settings import (
+    PipelineConfig,
+    find_wrong_names,
+    place_overrides,
+    resolve_paths,
+)
 from medssl.store import Store
 from medssl.store.schema import MANIFEST as STORE_MANIFEST
 from medssl.tracking import Run, Tracker
@@ -89,18 +93,13 @@ class Pipeline:
             stages = raw.setdefault("stages", {})
             if isinstance(stages, dict):
                 stages.setdefault(only, {})
-        known = [*PipelineConfig.model_fields, *STAGES]
-        unknown = [key for key in raw if key not in PipelineConfig.model_fields]
-        problems = [f"{key}: unknown key{nearest(str(key), known)}" for key in unknown]
-        raw = {key: value for key, value in raw.items() if key not in unknown}
+        problems = find_wrong_names(raw)
+        raw = {key: value for key, value in raw.items() if key in PipelineConfig.model_fields}
         problems += find_problems(PipelineConfig, raw, where="")
         stages = raw.get("stages") or {}
         self.configs: dict[str, StrictModel] = {}
         for name, values in stages.items() if isinstance(stages, Mapping) else ():
-            if name not in STAGES:
-                problems.append(f"stages.{name}: unknown stage{nearest(str(name), list(STAGES))}")
-                continue
-            if not isinstance(values, Mapping | None):
+            if name not in STAGES or not isinstance(values, Mapping | None):
                 continue  # reported above, with its place
             resolved = resolve_paths(values or {}, path.resolve().parent)
             model = STAGES[name].config

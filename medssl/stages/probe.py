@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from medssl.evaluation.probes import ProbeConfig
-from medssl.files import digest_json, read_json, write_json
+from medssl.files import digest_json, write_json
 from medssl.stages.base import Context, Result, Stage
 from medssl.stages.embed import EMBEDDINGS, UNTRAINED
 from medssl.stages.ingest import store_folder
-from medssl.stages.pretrain import PARTICIPANTS
 
 PROBES = "probes.json"
 TABLE = "probes.md"
@@ -15,10 +14,15 @@ PREDICTIONS = "predictions.parquet"
 
 
 def run(context: Context) -> Result:
-    """Write the probe table, and the predictions behind it for the audit."""
+    """Write the probe table, and the predictions behind it for the audit.
+
+    Raises:
+        LeakageError: The encoder was pretrained on participants of validation or test.
+    """
     from medssl.evaluation.embeddings import Embeddings
     from medssl.evaluation.probe import probe_store
     from medssl.sampling.splits import assign_splits
+    from medssl.stages.data import read_pretraining
     from medssl.store import Store
 
     store = Store.open(store_folder(context.inputs["ingest"]))
@@ -27,7 +31,7 @@ def run(context: Context) -> Result:
     table = probe_store(
         embeddings, store, context.config, splits,
         untrained=read_untrained(context),
-        pretraining=read_json(context.inputs["embed"] / PARTICIPANTS),
+        pretraining=read_pretraining(context.inputs["embed"], splits),
         progress=context.progress,
     )  # fmt: skip
     value = table.to_dict()

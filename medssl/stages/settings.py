@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from medssl.config import StrictModel, merge
+from medssl.config import StrictModel, merge, nearest
 from medssl.sampling.splits import SplitConfig
 from medssl.stages.base import OUTPUTS
 from medssl.stages.registry import STAGES
@@ -41,6 +41,23 @@ class PipelineConfig(StrictModel):
             msg = f"{OUTPUTS!r} is where outputs stand: choose another name"
             raise ValueError(msg)
         return name
+
+
+def find_wrong_names(raw: Mapping[str, Any]) -> list[str]:
+    """Keys of a pipeline file, and stages that it names, that do not exist."""
+    problems = [
+        f"{key}: unknown key{nearest(str(key), [*PipelineConfig.model_fields, *STAGES])}"
+        for key in raw
+        if key not in PipelineConfig.model_fields
+    ]
+    for place in ("stages", "inputs"):
+        named = raw.get(place)
+        problems += [
+            f"{place}.{name}: unknown stage{nearest(str(name), list(STAGES))}"
+            for name in (named if isinstance(named, Mapping) else ())
+            if name not in STAGES
+        ]
+    return problems
 
 
 def place_overrides(overrides: dict[str, Any], only: str | None) -> dict[str, Any]:

@@ -289,6 +289,15 @@ def test_an_encoder_that_saw_the_test_participants_is_a_leak(finished, tmp_path)
     (tmp_path / "leak.yaml").write_text(yaml.safe_dump(other))
     with pytest.raises(LeakageError, match="pretraining and validation or test"):
         medssl.run_pipeline(tmp_path / "leak.yaml")
+    # The same holds for embeddings that were made elsewhere.
+    probe = yaml.safe_load(path.read_text())["stages"]["probe"]
+    other["inputs"] = {"ingest": str(folders["ingest"]), "embed": str(folders["embed"])}
+    (tmp_path / "leak.yaml").write_text(yaml.safe_dump({**other, "stages": {"probe": probe}}))
+    with pytest.raises(LeakageError, match="pretraining and validation or test"):
+        medssl.run_pipeline(tmp_path / "leak.yaml")
+    (tmp_path / "typo.yaml").write_text(yaml.safe_dump({**other, "inputs": {"ingset": "x"}}))
+    with pytest.raises(ConfigError, match="inputs.ingset: unknown stage; did you mean ingest"):
+        Pipeline(tmp_path / "typo.yaml")
 
 
 def test_stratified_splits_stay_when_files_are_added_and_ingested_anew(tmp_path, small_pipeline):
