@@ -70,13 +70,19 @@ def _read_yaml(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Merge two nested mappings; `above` wins, lists are replaced whole.
 
+    So is a nested mapping whose `name` changes: an encoder's settings mean nothing to another one.
+
     >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
     {'a': {'b': 1, 'c': 3}}
+    >>> merge({"encoder": {"name": "small", "depth": 2}}, {"encoder": {"name": "large"}})
+    {'encoder': {'name': 'large'}}
     """
     merged = dict(below)
     for key, value in above.items():
-        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
-            merged[key] = merge(merged[key], value)
+        held = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(held, Mapping):
+            renamed = "name" in value and "name" in held and value["name"] != held["name"]
+            merged[key] = dict(value) if renamed else merge(held, value)
         else:
             merged[key] = value
     return merged

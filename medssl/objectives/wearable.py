@@ -16,8 +16,8 @@ LOSS = "loss"
 def wearable_loss(
     student_a: Float[Tensor, "batch dim"],
     student_b: Float[Tensor, "batch dim"],
-    teacher_a: Float[Tensor, "batch dim"],
-    teacher_b: Float[Tensor, "batch dim"],
+    teacher_a: Float[Tensor, "batch dim"] | None,
+    teacher_b: Float[Tensor, "batch dim"] | None,
     participants: Int[Tensor, " batch"],
     *,
     temperature: float = 0.04,
@@ -32,13 +32,16 @@ def wearable_loss(
     $$R(s, t) = C(s, t) + w \cdot \tfrac{1}{2} [K(s) + K(t)], \qquad
       L = \tfrac{1}{2} [R(s^a, \mathrm{sg}\, t^b) + R(s^b, \mathrm{sg}\, t^a)].$$
 
+    Without a teacher (the ablation "no momentum") gradients flow through both views:
+    $L = R(s^a, s^b)$.
+
     The teacher's KoLeo has no gradient, so the weight that acts on the student is w / 2. Across
     ranks, gather all inputs first (`medssl.objectives.gather`).
 
     Args:
         student_a: Student projections of view a.
         student_b: Student projections of view b.
-        teacher_a: Teacher projections of view a.
+        teacher_a: Teacher projections of view a; None when there is no teacher.
         teacher_b: Teacher projections of view b.
         participants: Participant of each row, as a number.
         temperature: τ of the InfoNCE.
@@ -49,11 +52,29 @@ def wearable_loss(
 
     Returns:
         The total under `"loss"`, and its terms `"infonce"`, `"koleo_student"` and
-        `"koleo_teacher"` (means over views a and b, unweighted).
+        `"koleo_teacher"` (means over views a and b, unweighted); without a teacher no
+        `"koleo_teacher"`.
 
     Raises:
         ObjectiveError: Shapes differ, or KoLeo lacks rows of a second participant.
     """
+    apart = None if koleo_within_participant else participants
+    if teacher_a is None or teacher_b is None:
+        infonce = masked_infonce(
+            student_a,
+            student_b,
+            participants,
+            temperature=temperature,
+            mask_within_only=mask_within_only,
+        )
+        if koleo_weight == 0:
+            return {LOSS: infonce, "infonce": infonce}
+        spread = (koleo(student_a, apart) + koleo(student_b, apart)) / 2
+        return {
+            LOSS: infonce + koleo_weight * spread,
+            "infonce": infonce,
+            "koleo_student": spread,
+        }
     check_rows(
         "wearable_loss", student_a, student_b, teacher_a, teacher_b, participants=participants
     )
@@ -72,7 +93,6 @@ def wearable_loss(
     infonce = (infonce_ab + infonce_ba) / 2
     if koleo_weight == 0:
         return {LOSS: infonce, "infonce": infonce}
-    apart = None if koleo_within_participant else participants
     student = (koleo(student_a, apart) + koleo(student_b, apart)) / 2
     teacher = (koleo(teacher_a, apart) + koleo(teacher_b, apart)) / 2
     return {

@@ -45,7 +45,7 @@ def run(context: Context) -> Result:
     from medssl.evaluation.layers import save_head
     from medssl.evaluation.untrained import plain_batches
     from medssl.files import write_json
-    from medssl.methods.wearable import WearableMethod
+    from medssl.methods.registry import build_method
     from medssl.sampling.splits import TRAIN, VALIDATION
     from medssl.stages.data import open_corpus
     from medssl.training.fit import CHECKPOINTS, METRICS, PairData, fit
@@ -59,7 +59,7 @@ def run(context: Context) -> Result:
             f"records have {len(contract.channels)}: set it to {len(contract.channels)}"
         )
         raise StageError(msg)
-    method = WearableMethod(config, seed=context.seed, steps=config.steps)
+    method = build_method(config, seed=context.seed, steps=config.steps)
     rows = corpus.of(TRAIN)
     context.run.dataset("store", corpus.store.digest)
     data = PairData(corpus.store, rows, config, seed=context.seed)
@@ -81,7 +81,7 @@ def run(context: Context) -> Result:
     )
     sampler = data.sampler()
     provenance = {
-        "method": "wearable (arXiv 2312.05409)",
+        "method": method.title,
         "positive pairs": config.pairs.level,
         "training participants": sampler.n_participants,
         "training records": len(rows),
@@ -117,7 +117,7 @@ def run(context: Context) -> Result:
 
 
 STAGE = Stage(
-    name="pretrain", version=2, config=PretrainConfig, run=run,
+    name="pretrain", version=3, config=PretrainConfig, run=run,
     needs=("ingest",), uses=("reduce",), reads=("seed", "split"), resumes=True,
     ignores=("log_every", "checkpoint_every", "monitor_every", "monitor_records"),
 )  # fmt: skip

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from medssl.errors import StageError
-from medssl.methods.wearable import WearableMethod
+from medssl.methods.base import PretrainingMethod
 from medssl.sampling.loader import PairLoader
 from medssl.sampling.pairs import PairSampler
 from medssl.store import Store
@@ -59,7 +59,7 @@ class PairData(lightning.LightningDataModule):
 
 
 def fit(
-    method: WearableMethod,
+    method: PretrainingMethod,
     data: PairData,
     config: FitConfig,
     folder: Path,

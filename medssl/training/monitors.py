@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from medssl.evaluation.representation import effective_rank, uniformity
-from medssl.methods.wearable import WearableMethod
+from medssl.methods.base import PretrainingMethod
 from medssl.sampling.loader import Batch
 from medssl.store import Store
 from medssl.types import Rows
@@ -58,7 +58,7 @@ class Monitor(Callback):
 
     @abstractmethod
     def measure(
-        self, trainer: lightning.Trainer, method: WearableMethod, batch: Batch, batches: int
+        self, trainer: lightning.Trainer, method: PretrainingMethod, batch: Batch, batches: int
     ) -> dict[str, float]:
         """The numbers to log after `batches` batches; none to log nothing."""
 
@@ -74,7 +74,7 @@ class Monitor(Callback):
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if not (trainer.is_global_zero and stepped and trainer.global_step % self._every == 0):
             return
-        assert isinstance(pl_module, WearableMethod)
+        assert isinstance(pl_module, PretrainingMethod)
         values = self.measure(trainer, pl_module, batch, batch_idx + 1)
         if not values:
             return
@@ -92,7 +92,7 @@ class LossMonitor(Monitor):
         self._since: tuple[float, int] | None = None
 
     def measure(
-        self, trainer: lightning.Trainer, method: WearableMethod, batch: Batch, batches: int
+        self, trainer: lightning.Trainer, method: PretrainingMethod, batch: Batch, batches: int
     ) -> dict[str, float]:
         """The last batch's terms."""
         values = {f"train/{name}": float(value) for name, value in method.terms.items()}
@@ -116,7 +116,7 @@ class CollapseMonitor(Monitor):
         self._rows = rows
 
     def measure(
-        self, trainer: lightning.Trainer, method: WearableMethod, batch: Batch, batches: int
+        self, trainer: lightning.Trainer, method: PretrainingMethod, batch: Batch, batches: int
     ) -> dict[str, float]:
         """Embed the validation records with the student as it is now."""
         if len(self._rows) < 2:
@@ -129,7 +129,7 @@ class CollapseMonitor(Monitor):
             "validation/std_mean": float(embeddings.std(axis=0).mean()),
         }
 
-    def _embed(self, method: WearableMethod) -> np.ndarray:
+    def _embed(self, method: PretrainingMethod) -> np.ndarray:
         encoder = method.encoder
         encoder.eval()
         outputs = []

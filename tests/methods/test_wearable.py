@@ -5,13 +5,14 @@ from pydantic import TypeAdapter
 
 from medssl.config import read_yaml
 from medssl.methods.config import MethodConfig, OptimiserConfig
-from medssl.methods.wearable import WearableMethod, learning_rate_factor
+from medssl.methods.base import learning_rate_factor
+from medssl.methods.registry import build_method
 from medssl.stages.pretrain import PretrainConfig
 
 
 def method(seed=0, **changes):
     values = {"encoder": {"name": "resnet1d", "channels": 1, "width": 4}, **changes}
-    return WearableMethod(MethodConfig.model_validate(values), seed=seed, steps=10)
+    return build_method(MethodConfig.model_validate(values), seed=seed, steps=10)
 
 
 @pytest.mark.parametrize(
@@ -21,12 +22,12 @@ def method(seed=0, **changes):
 def test_the_presets_hold_the_published_values(pytestconfig, name, parameters, cutout, permutation):
     raw = read_yaml(pytestconfig.rootpath / "configs" / f"{name}.yaml")
     config = PretrainConfig.model_validate(raw["stages"]["pretrain"])
-    made = WearableMethod(config, seed=0, steps=1)
+    made = build_method(config, seed=0, steps=1)
     assert sum(p.numel() for p in made.encoder.parameters()) == parameters
     assert sum(p.numel() for p in made.head.parameters()) == 394_368
-    assert config.objective.temperature == 0.04
-    assert config.objective.koleo_weight == 0.1
-    assert config.momentum == 0.99
+    assert config.method.temperature == 0.04
+    assert config.method.koleo_weight == 0.1
+    assert config.method.momentum == 0.99
     assert config.batch_size == 256
     assert config.optimiser == OptimiserConfig(
         learning_rate=1e-3, weight_decay=1e-5, schedule="halving", halve_every=125_000

@@ -5,7 +5,7 @@ import torch
 
 from medssl.errors import ObjectiveError, StageError
 from medssl.methods.config import MethodConfig
-from medssl.methods.wearable import WearableMethod
+from medssl.methods.registry import build_method
 from medssl.training.config import FitConfig
 from medssl.training.fit import METRICS, PairData, fit
 
@@ -24,7 +24,7 @@ def train(store, folder, *, steps=12, stop=None, seed=0, config=METHOD, report=N
         {"steps": steps, "batch_size": 32, "checkpoint_every": 3, "log_every": 1,
          "monitor_every": 5, "accelerator": "cpu", **changes}
     )  # fmt: skip
-    made = WearableMethod(config, seed=seed, steps=steps)
+    made = build_method(config, seed=seed, steps=steps)
     data = PairData(store, store.rows(), settings, seed=seed)
 
     def watch(step, values):
@@ -119,5 +119,5 @@ def test_two_processes_share_every_batch(ppg_store, tmp_path):
     # Untrained projections are about equally similar: log of the 2B − 1 candidates of all ranks.
     assert losses[0] == pytest.approx(torch.tensor(63.0).log(), abs=0.5)
     assert losses[0] > torch.tensor(31.0).log() + 0.3
-    fresh = WearableMethod(METHOD, seed=0, steps=3)
+    fresh = build_method(METHOD, seed=0, steps=3)
     assert not equal(state(made), state(fresh))
