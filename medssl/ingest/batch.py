@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,18 +16,18 @@ import pyarrow.parquet as pq
 
 from medssl.errors import IngestError
 from medssl.files import digest_file, digest_json
-from medssl.ingest.config import BaseSource, IngestConfig, TextSource, WfdbSource
+from medssl.ingest.config import IngestConfig
 from medssl.ingest.deidentify import recording_pseudonym, session_pseudonym
 from medssl.ingest.discover import RecordingTask, refused
 from medssl.ingest.labels import Evidence
 from medssl.ingest.ledger import LedgerRow, Reason, Unreadable
 from medssl.ingest.record_labels import comment_evidence
+from medssl.ingest.sources import BaseSource
+from medssl.ingest.waveforms.preprocess import resampled
 from medssl.ingest.waveforms.quality import grade
+from medssl.ingest.waveforms.readers import open_recording
 from medssl.ingest.waveforms.recording import Recording, parse_comments
-from medssl.ingest.waveforms.resample import resample
 from medssl.ingest.waveforms.segment import cut
-from medssl.ingest.waveforms.text_reader import read_text
-from medssl.ingest.waveforms.wfdb_reader import read_wfdb
 from medssl.records import Record
 from medssl.store import ShardWriter
 from medssl.types import ParticipantId
@@ -36,11 +36,6 @@ logger = logging.getLogger(__name__)
 
 FRAGMENT: Final = "fragment.parquet"
 """Index rows of one batch, beside its shards."""
-
-_READERS: Final[Mapping[type[BaseSource], Callable[..., Recording]]] = {
-    WfdbSource: read_wfdb,
-    TextSource: read_text,
-}
 
 RecordingKey = tuple[str, str, str]
 """Source name, participant, recording: what a digest is remembered under."""
@@ -180,9 +175,8 @@ def _source_digest(task: RecordingTask, folder: Path) -> str:
 
 
 def _read(path: Path, source: BaseSource, folder: Path) -> Recording:
-    reader = _READERS[type(source)]
     try:
-        return reader(path, source, folder=folder)
+        return open_recording(path, source, folder=folder)
     except Unreadable:
         raise
     except Exception as error:
@@ -206,9 +200,10 @@ def _records(
     """
     source = context.config.sources[task.source]
     try:
-        signal = resample(recording.signal, from_rate=recording.rate, to_rate=source.rate)
+        signal = resampled(recording, source.rate)
     except IngestError as error:
-        detail = f"{recording.rate:g} Hz cannot become {source.rate:g} Hz exactly"
+        rates = ", ".join(f"{track.rate:g}" for track in recording.tracks)
+        detail = f"{rates} Hz cannot become {source.rate:g} Hz exactly"
         raise Unreadable(Reason.UNSUPPORTED_FORMAT, detail) from error
     pieces = cut(signal, length=source.segment_length, step=source.step)
     if not len(pieces.starts):

@@ -12,10 +12,11 @@ from typing import Final
 
 from medssl.errors import IngestError
 from medssl.files import digest_file
-from medssl.ingest.config import BaseSource, ParticipantRule, SessionRule, WfdbSource
 from medssl.ingest.deidentify import pseudonym
 from medssl.ingest.labels import read_table, require_columns
 from medssl.ingest.ledger import LedgerRow, Reason
+from medssl.ingest.rules import ParticipantRule, SessionRule
+from medssl.ingest.sources import BaseSource, WfdbSource
 from medssl.ingest.waveforms.wfdb_header import named_files
 from medssl.types import ParticipantId
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from medssl.config import nearest
 from medssl.errors import IngestError, require
-from medssl.ingest.config import LabelRule
+from medssl.ingest.rules import LabelRule
 from medssl.store.schema import PARTICIPANT
 from medssl.types import ParticipantId
 

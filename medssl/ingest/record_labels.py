@@ -12,7 +12,6 @@ import pandas as pd
 import pyarrow as pa
 
 from medssl.errors import IngestError
-from medssl.ingest.config import BaseSource, LabelRule
 from medssl.ingest.deidentify import recording_pseudonym, session_pseudonym
 from medssl.ingest.discover import Discovery, RecordingTask
 from medssl.ingest.labels import (
@@ -22,6 +21,8 @@ from medssl.ingest.labels import (
     read_table,
     require_columns,
 )
+from medssl.ingest.rules import LabelRule
+from medssl.ingest.sources import BaseSource
 from medssl.store import schema
 from medssl.types import ParticipantId
 

@@ -25,7 +25,7 @@ from medssl.ingest.batch import (
     process_batch,
     read_fragment,
 )
-from medssl.ingest.config import IngestConfig, LabelRule
+from medssl.ingest.config import IngestConfig
 from medssl.ingest.deidentify import links_table
 from medssl.ingest.discover import Discovery, RecordingTask, discover, refused
 from medssl.ingest.executor import Outcome, map_batches
@@ -34,6 +34,7 @@ from medssl.ingest.labels import Evidence, label_table, table_evidence
 from medssl.ingest.ledger import LedgerRow, Reason, ledger_table
 from medssl.ingest.record_labels import record_label_table, record_table_evidence
 from medssl.ingest.report import IngestReport, SourceReport
+from medssl.ingest.rules import LabelRule
 from medssl.store import Store, append, schema
 from medssl.types import ParticipantId
 

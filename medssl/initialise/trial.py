@@ -11,14 +11,13 @@ from typing import Any, Final
 from medssl.config import validate
 from medssl.errors import ConfigError, IngestError
 from medssl.ingest import IngestConfig
-from medssl.ingest.config import BaseSource, TextSource
 from medssl.ingest.ledger import Unreadable
+from medssl.ingest.sources import BaseSource, TextSource
+from medssl.ingest.waveforms.preprocess import resampled
 from medssl.ingest.waveforms.quality import grade
-from medssl.ingest.waveforms.resample import resample
+from medssl.ingest.waveforms.readers import open_recording
 from medssl.ingest.waveforms.segment import cut
-from medssl.ingest.waveforms.text_reader import read_text
 from medssl.ingest.waveforms.wfdb_header import named_files
-from medssl.ingest.waveforms.wfdb_reader import read_wfdb
 from medssl.initialise.listing import plural, spread
 from medssl.initialise.wfdb_look import told
 
@@ -104,10 +103,9 @@ def _small(config: BaseSource, path: str) -> bool:
 def _outcome(config: BaseSource, path: str) -> list[float] | str:
     """Grades of a few segments, or why there is none."""
     folder = config.folder()
-    reader: Any = read_text if isinstance(config, TextSource) else read_wfdb
     try:
-        recording = reader(Path(folder, path), config, folder=folder)
-        signal = resample(recording.signal, from_rate=recording.rate, to_rate=config.rate)
+        recording = open_recording(Path(folder, path), config, folder=folder)
+        signal = resampled(recording, config.rate)
     except Unreadable as verdict:
         return told(verdict)
     except (IngestError, OSError) as error:

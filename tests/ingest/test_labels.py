@@ -6,7 +6,6 @@ import pytest
 
 from medssl.config import validate
 from medssl.errors import IngestError, MissingExtraError
-from medssl.ingest.config import LabelRule
 from medssl.ingest.labels import (
     UNLISTED,
     Evidence,
@@ -16,6 +15,7 @@ from medssl.ingest.labels import (
     table_evidence,
     translate,
 )
+from medssl.ingest.rules import LabelRule
 from medssl.types import ParticipantId
 
 A, B = ParticipantId("pa"), ParticipantId("pb")

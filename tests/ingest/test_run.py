@@ -308,7 +308,7 @@ def test_a_reader_bug_is_a_ledger_row(tmp_path, write_row, text_config, monkeypa
         return read_text(path, config, folder=folder)
 
     from medssl.ingest import batch
-    from medssl.ingest.config import TextSource
+    from medssl.ingest.sources import TextSource
 
     monkeypatch.setitem(batch._READERS, TextSource, read_or_raise)
     write_row(tmp_path / "raw" / "a_1.txt")

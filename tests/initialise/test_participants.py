@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medssl.errors import ConfigError
-from medssl.ingest.config import ParticipantRule
+from medssl.ingest.rules import ParticipantRule
 from medssl.initialise.name_parts import pattern_around, split_names
 from medssl.initialise.participants import tell_participants
 from medssl.initialise.tables import Table

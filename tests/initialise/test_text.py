@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medssl.errors import ConfigError
-from medssl.ingest.config import TextSource
+from medssl.ingest.sources import TextSource
 from medssl.ingest.waveforms.text_reader import read_text
 from medssl.initialise.text_shape import NoTable, read_shape
 from medssl.initialise.time_column import is_event_list, split_columns

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from medssl.ingest.config import ChannelConfig, TextSource
 from medssl.ingest.ledger import Reason, Unreadable
+from medssl.ingest.sources import ChannelConfig, TextSource
 from medssl.ingest.waveforms.decimal_comma import (
     AMBIGUOUS,
     has_decimal_commas,
@@ -65,14 +65,14 @@ def read_text(path: Path, config: TextSource, *, folder: Path) -> Recording:
         rate = _even_rate(values[_find(names, column, 0, named=config.header)])
     assert rate is not None
     assert config.units is not None
-    recording = Recording(
-        signal=values[numbers],
+    signal = values[numbers]
+    check_finite(signal)
+    return Recording.of(
+        signal,
         rate=rate,
-        channels=tuple(channel.stored for channel in config.channels),
+        channels=[channel.stored for channel in config.channels],
         units=config.units,
     )
-    check_finite(recording)
-    return recording
 
 
 def _separator(text: str, config: TextSource) -> str | None:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import wfdb
 
-from medssl.ingest.config import WfdbSource
 from medssl.ingest.ledger import Reason, Unreadable
+from medssl.ingest.sources import WfdbSource
 from medssl.ingest.waveforms.recording import Recording, check_finite
 from medssl.ingest.waveforms.units import canonical_unit, conversion
 from medssl.ingest.waveforms.wfdb_header import Header, read_header
@@ -48,15 +48,15 @@ def read_wfdb(path: Path, config: WfdbSource, *, folder: Path) -> Recording:
         signal = np.stack([np.asarray(one, dtype=np.float64) for one in raw.e_p_signal])
     except Exception as error:
         raise Unreadable(Reason.READER_FAILED, type(error).__name__) from error
-    recording = Recording(
-        signal=signal * scales[:, None],
+    signal = signal * scales[:, None]
+    check_finite(signal)
+    return Recording.of(
+        signal,
         rate=header.frame_rate * per_frame.pop(),
-        channels=tuple(channel.stored for channel in config.channels),
+        channels=[channel.stored for channel in config.channels],
         units=unit,
         comments=header.comments,
     )
-    check_finite(recording)
-    return recording
 
 
 def _find(header: Header, name: str) -> int:
