@@ -30,6 +30,7 @@ _STAGES = {
     "pretrain": "Store and selection → bundle.",
     "embed": "Bundle × store → embeddings.",
     "probe": "Embeddings × labels → scores with intervals, beside their baselines.",
+    "rivals": "Store × labels → one table of classical rivals, beside the encoder.",
     "finetune": "Bundle × store × labels → label curve and task bundle.",
     "neighbours": "Embeddings × labels → nearest cases, prompts, retrieval scores.",
     "audit": "Embeddings, labels, splits → one page of findings, and JSON.",
@@ -201,6 +202,43 @@ def init(folder: Path, output: Path | None, answers: tuple[str, ...], overwrite:
 
     for line in initialise(folder, output, answers=answers, overwrite=overwrite):
         click.echo(line)
+
+
+@cli.group()
+def bench() -> None:
+    """Compare methods on open data, with seeds, intervals and baselines."""
+
+
+@bench.command()
+@click.option(
+    "--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True,
+    help="Folder with one folder for each data set.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("docs/results/biosignals.md"),
+    show_default=True, help="The page; figures and numbers stand beside it.",
+)  # fmt: skip
+@click.option(
+    "--root", type=click.Path(path_type=Path), default=Path("medssl-runs/bench"),
+    show_default=True, help="Outputs; started again, it goes on from there.",
+)  # fmt: skip
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--steps", type=click.IntRange(1), help="Of every arm, instead of the leg's own.")
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--leg", "legs", type=click.Choice(["ecg", "ppg"]), multiple=True, help="Only these.")
+@click.option("--arm", "arms", multiple=True, help="Only the published recipe and these.")
+@click.option("--curves/--no-curves", default=True, show_default=True, help="Label curves.")
+def biosignals(
+    data: Path, out: Path, root: Path, seeds: int, steps: int | None, workers: int,
+    legs: tuple[Any, ...], arms: tuple[str, ...], curves: bool,
+) -> None:  # fmt: skip
+    """The published wearable recipe, its ablations and its rivals, on open PPG and ECG."""
+    from medssl.bench.biosignals.legs import LEGS
+    from medssl.bench.biosignals.run import Options, run_bench
+
+    options = Options(data, root, seeds, steps, workers, arms or None, curves)
+    page = run_bench(legs or LEGS, options, out, report=click.echo)
+    click.echo(page.read_text(encoding="utf-8"))
 
 
 def main() -> None:

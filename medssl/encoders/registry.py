@@ -9,8 +9,11 @@ from pydantic import Field, TypeAdapter
 from medssl.encoders.base import SignalEncoder
 from medssl.encoders.efficientnet1d import EfficientNet1dConfig
 from medssl.encoders.resnet1d import ResNet1dConfig
+from medssl.encoders.vit1d import ViT1dConfig
 
-EncoderConfig = Annotated[EfficientNet1dConfig | ResNet1dConfig, Field(discriminator="name")]
+EncoderConfig = Annotated[
+    EfficientNet1dConfig | ResNet1dConfig | ViT1dConfig, Field(discriminator="name")
+]
 """A new encoder joins this union, and must then pass the contract test of all encoders."""
 
 

@@ -18,7 +18,10 @@ DEMOGRAPHICS: Final = "demographics"
 METADATA: Final = "acquisition metadata"
 STATISTICS: Final = "signal statistics"
 HEART_RATE: Final = "heart rate"
+VARIABILITY: Final = "heart-rate variability"
+MINIROCKET: Final = "MiniRocket"
 UNTRAINED: Final = "untrained encoder"
+SUPERVISED: Final = "supervised from scratch"
 
 
 @dataclass(frozen=True, eq=False)

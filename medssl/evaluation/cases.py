@@ -11,7 +11,7 @@ import pandas as pd
 from medssl.evaluation.embeddings import Embeddings
 from medssl.evaluation.probes import ProbeConfig
 from medssl.evaluation.targets import Target, category_name
-from medssl.evaluation.units import Units, agreed_labels, gather_units
+from medssl.evaluation.units import Records, Units, agreed_labels, gather_units
 
 MIN_EVENTS = 5
 """Events that a survival model needs."""
@@ -71,7 +71,7 @@ class Case:
 
 def build_case(
     target: Target,
-    embeddings: Embeddings,
+    embeddings: Embeddings | Records,
     labels: pd.DataFrame,
     record_labels: pd.DataFrame,
     splits: Mapping[str, str],
@@ -82,7 +82,7 @@ def build_case(
 
     Args:
         target: What is predicted.
-        embeddings: Their records are probed.
+        embeddings: Their records, or records without embeddings, are probed.
         labels: Index pseudonyms, one column per label.
         record_labels: Index record names, one column per label.
         splits: Participant → split.

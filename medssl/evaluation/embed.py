@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from medssl.errors import ContractError, StageError
+from medssl.filters import Filter
 from medssl.evaluation.embeddings import Embeddings
 from medssl.evaluation.representation import dead_dimensions
 from medssl.records import Contract
@@ -102,7 +103,7 @@ def check_contract(contract: Contract, store: Store, rows: Rows) -> None:
     """Refuse records that an encoder does not expect, naming every difference.
 
     Raises:
-        ContractError: Modality, rate, channels, units or length differ.
+        ContractError: Modality, rate, channels, units, length or filter differ.
     """
     modalities = sorted(set(store.column(MODALITY, rows).tolist()))
     if modalities != [contract.modality.value]:
@@ -114,7 +115,7 @@ def check_contract(contract: Contract, store: Store, rows: Rows) -> None:
     found = store.contract(contract.modality.value, rows)
     differences = [
         f"{name} {_shown(getattr(found, name))} instead of {_shown(getattr(contract, name))}"
-        for name in ("rate", "channels", "units", "length")
+        for name in ("rate", "channels", "units", "length", "filter")
         if not _equal(getattr(found, name), getattr(contract, name))
     ]
     if differences:
@@ -134,6 +135,8 @@ def _equal(left: object, right: object) -> bool:
 def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(map(str, value)) + "]"
+    if isinstance(value, Filter):
+        return value.label
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -65,7 +65,7 @@ def heart_rate_features(
     rows = np.asarray(rows)
     owners = store.column(PARTICIPANT, rows).astype(np.str_)
     rates = store.column(RATE, rows).astype(np.float64)
-    chosen = np.arange(len(rows)) if per_participant is None else _evenly(owners, per_participant)
+    chosen = np.arange(len(rows)) if per_participant is None else evenly(owners, per_participant)
     found = np.full((len(rows), len(HEART_RATE_COLUMNS)), np.nan)
     for done, i in enumerate(chosen):
         signal = store.read(rows[[i]])[0, channel]
@@ -88,7 +88,7 @@ def heart_rate_features(
     )
 
 
-def _evenly(owners: np.ndarray, most: int) -> np.ndarray:
+def evenly(owners: np.ndarray, most: int) -> np.ndarray:
     """Positions of at most `most` evenly spaced rows of each owner, ascending."""
     order = np.argsort(owners, kind="stable")
     cuts = np.flatnonzero(owners[order][1:] != owners[order][:-1]) + 1
@@ -112,7 +112,7 @@ def beat_features(signal: np.ndarray, *, rate: float, modality: Modality) -> np.
     if not np.isfinite(signal).all() or signal.std() == 0:
         return features
     try:
-        cleaned, peaks = _peaks(signal, rate, modality)
+        cleaned, peaks = find_beats(signal, rate, modality)
     except FAILURES as error:
         logger.debug("neurokit2 found no beats: %s: %s", type(error).__name__, error)
         return features
@@ -128,7 +128,14 @@ def beat_features(signal: np.ndarray, *, rate: float, modality: Modality) -> np.
     return features
 
 
-def _peaks(signal: np.ndarray, rate: float, modality: Modality) -> tuple[np.ndarray, np.ndarray]:
+def find_beats(
+    signal: np.ndarray, rate: float, modality: Modality
+) -> tuple[np.ndarray, np.ndarray]:
+    """A cleaned channel, shape (time,), and the samples at which it has beats, int64.
+
+    Raises:
+        One of `FAILURES`: The signal is flat, short or without peaks.
+    """
     import neurokit2  # imported here: it takes two seconds
 
     with warnings.catch_warnings():

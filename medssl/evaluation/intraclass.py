@@ -32,14 +32,15 @@ def intraclass_correlation(z: np.ndarray, participants: np.ndarray) -> float:
     >>> round(intraclass_correlation(z, np.array(["a", "a", "b", "b"])), 4)
     0.9608
     """
-    return float(_metric(z, participants)[0](np.ones((1, len(np.unique(participants)))))[0])
+    metric, names = intraclass_metric(z, participants)
+    return float(metric(np.ones((1, len(names))))[0])
 
 
 def intraclass_interval(
     z: np.ndarray, participants: np.ndarray, *, level: float = 0.95, seed: int = 0
 ) -> Interval:
     """`intraclass_correlation` with a BCa bootstrap interval over participants."""
-    metric, names = _metric(z, participants)
+    metric, names = intraclass_metric(z, participants)
     found = bootstrap(metric, names, level=level, seed=seed)
     return Interval(
         found.value,
@@ -71,7 +72,9 @@ def intraclass_by_dimension(z: np.ndarray, participants: np.ndarray) -> np.ndarr
     return np.asarray(np.where(alive, (msb - msw) / np.where(alive, total, 1.0), np.nan))
 
 
-def _metric(z: np.ndarray, participants: np.ndarray) -> tuple[WeightedMetric, np.ndarray]:
+def intraclass_metric(
+    z: np.ndarray, participants: np.ndarray
+) -> tuple[WeightedMetric, np.ndarray]:
     """The correlation as a function of how often each participant counts, and the participants."""
     z = np.asarray(z, dtype=np.float64).reshape(len(participants), -1)
     z = z - z.mean(axis=0)

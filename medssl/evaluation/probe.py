@@ -33,6 +33,7 @@ from medssl.evaluation.probes import ProbeConfig, cross_validate, holdout
 from medssl.evaluation.scoring import ENCODER, score
 from medssl.evaluation.statistics import METHODS
 from medssl.evaluation.tables import DifferenceRow, ProbeRow, ProbeTable
+from medssl.evaluation.units import Records
 from medssl.sampling.splits import SPLITS
 from medssl.store.schema import MODALITY, RECORD
 from medssl.types import Kind, Modality, Rows
@@ -64,8 +65,21 @@ class Entry:
         return [*seeds, *(table.note for table in self.tables[:1])]
 
 
+@dataclass(frozen=True)
+class Rival:
+    """A model that brings its own features: from whom to fit and whom to score to predictions.
+
+    Args:
+        predict: Predictions of those who are scored in a case, or why there are none.
+        note: What a reader of the table should know.
+    """
+
+    predict: Callable[[Case], Predictions | str]
+    note: str = ""
+
+
 def run_probes(
-    embeddings: Embeddings,
+    embeddings: Embeddings | Records,
     labels: pd.DataFrame,
     config: ProbeConfig,
     splits: Mapping[str, str],
@@ -74,6 +88,7 @@ def run_probes(
     baselines: Sequence[FeatureTable] = (),
     untrained: Sequence[Embeddings] = (),
     layers: Mapping[str, Embeddings] | None = None,
+    rivals: Mapping[str, Rival] | None = None,
     pretraining: Collection[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ProbeTable:
@@ -87,7 +102,8 @@ def run_probes(
     cross-validation. Intervals tell how far the scored participants, not the fitted ones, decide.
 
     Args:
-        embeddings: Of the trained encoder.
+        embeddings: Of the trained encoder; records alone where there is none yet, and then nothing
+            is compared with it.
         labels: A store's participants table: index pseudonyms, one column per label.
         config: Targets, models, splits or folds, penalties, bootstrap.
         splits: Participant → `"train"`, `"validation"` or `"test"`, as `assign_splits` gives it.
@@ -95,6 +111,7 @@ def run_probes(
         baselines: More feature tables.
         untrained: Embeddings of the same records by untrained encoders, one per seed.
         layers: Outputs of other layers of the trained encoder for the same records, by name.
+        rivals: Models that bring their own features, by name.
         pretraining: Participants whose records the encoder was pretrained on, if known.
         progress: Called with (targets done, targets in all).
 
@@ -103,10 +120,12 @@ def run_probes(
         StageError: Untrained or layer embeddings are of other records; a model has no such target.
         LeakageError: A participant would be fitted and scored.
     """
-    own = embedding_features(embeddings, ENCODER)
-    fixed: dict[str, Entry] = {ENCODER: Entry((own,), config.models[0])}
-    for model in config.models[1:]:
-        fixed[f"{ENCODER} ({model})"] = Entry((own,), model, variant=True)
+    fixed: dict[str, Entry] = {}
+    if isinstance(embeddings, Embeddings):
+        own = embedding_features(embeddings, ENCODER)
+        fixed[ENCODER] = Entry((own,), config.models[0])
+        for model in config.models[1:]:
+            fixed[f"{ENCODER} ({model})"] = Entry((own,), model, variant=True)
     for name, other in (layers or {}).items():
         table = _same_records(other, embeddings, name)
         fixed[table.name] = Entry((table,), config.models[0], variant=True)
@@ -132,7 +151,12 @@ def run_probes(
         remarks = {name: entry.notes for name, entry in entries.items()}
         for name in [name for name in entries if _cannot(entries[name], case)]:
             remarks[name] = [f"{entries.pop(name).model} cannot vote on censored times"]
-        found = {} if case.problem else _predict(case, entries, embeddings, config)
+        found = {} if case.problem else predict_entries(case, entries, embeddings, config)
+        for name, rival in (rivals or {}).items():
+            predicted = case.problem or rival.predict(case)
+            remarks[name] = [predicted if isinstance(predicted, str) else rival.note]
+            if isinstance(predicted, Predictions):
+                found[name] = predicted
         if demographics is None:
             looked = ", ".join(config.demographics)
             why = f"no demographic column ({looked}) other than the target's own"
@@ -151,7 +175,7 @@ def run_probes(
 
 
 def probe_store(
-    embeddings: Embeddings,
+    embeddings: Embeddings | Records,
     store: Store,
     config: ProbeConfig,
     splits: Mapping[str, str],
@@ -159,6 +183,7 @@ def probe_store(
     baselines: Sequence[FeatureTable] = (),
     untrained: Sequence[Embeddings] = (),
     layers: Mapping[str, Embeddings] | None = None,
+    rivals: Mapping[str, Rival] | None = None,
     pretraining: Collection[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ProbeTable:
@@ -168,7 +193,7 @@ def probe_store(
     heart-rate features.
     """
     given = {table.name for table in baselines}
-    extra = _store_features(store, _rows_of(embeddings, store), config, without=given)
+    extra = _store_features(store, rows_of(embeddings, store), config, without=given)
     return run_probes(
         embeddings,
         store.participants,
@@ -178,12 +203,18 @@ def probe_store(
         baselines=[*baselines, *extra],
         untrained=untrained,
         layers=layers,
+        rivals=rivals,
         pretraining=pretraining,
         progress=progress,
     )
 
 
-def _rows_of(embeddings: Embeddings, store: Store) -> Rows:
+def rows_of(embeddings: Embeddings | Records, store: Store) -> Rows:
+    """Row numbers of embedded records in their store.
+
+    Raises:
+        StageError: Some are not in it.
+    """
     rows = pd.Index(store.column(RECORD)).get_indexer(pd.Index(embeddings.records))
     absent = int((rows < 0).sum())
     if absent:
@@ -218,7 +249,7 @@ def _store_features(
     return found
 
 
-def _same_records(other: Embeddings, embeddings: Embeddings, name: str) -> FeatureTable:
+def _same_records(other: Embeddings, embeddings: Embeddings | Records, name: str) -> FeatureTable:
     if not np.array_equal(np.sort(other.records), np.sort(embeddings.records)):
         msg = f"{name}: these embeddings are of other records than the encoder's: embed the same"
         raise StageError(msg)
@@ -230,14 +261,20 @@ def _cannot(entry: Entry, case: Case) -> bool:
     return (entry.model, case.target.kind) == ("knn", "survival")
 
 
-def _predict(
-    case: Case, entries: Mapping[str, Entry], embeddings: Embeddings, config: ProbeConfig
+def predict_entries(
+    case: Case, entries: Mapping[str, Entry], embeddings: Embeddings | Records, config: ProbeConfig
 ) -> dict[str, Predictions]:
+    """Predictions of one target from every set of features; several tables of one are its runs.
+
+    Args:
+        case: The target, and who is fitted and scored.
+        entries: Features by name.
+        embeddings: Whose records the case was built from.
+        config: Models, folds, penalties.
+    """
     found: dict[str, Predictions] = {}
     for name, entry in entries.items():
-        runs = [
-            _predict_one(case, table, entry.model, embeddings, config) for table in entry.tables
-        ]
+        runs = [_predict_one(case, table, entry.model, config) for table in entry.tables]
         found[name] = replace(
             runs[0],
             scores=np.concatenate([run.scores for run in runs]),
@@ -252,7 +289,7 @@ def _predict(
 
 
 def _predict_one(
-    case: Case, table: FeatureTable, model: ModelName, embeddings: Embeddings, config: ProbeConfig
+    case: Case, table: FeatureTable, model: ModelName, config: ProbeConfig
 ) -> Predictions:
     features = _bags(case, table) if model == "attentive" else table.of(case.units)[case.rows]
     kind, classes = case.target.kind, len(case.classes)
@@ -304,6 +341,8 @@ def _general_notes(
             f"{config.repeats} × {config.folds}-fold cross-validation over participants; "
             "AUROC and C-index compare rows inside a fold, partial AUROC and AUPRC their ranks."
         )
+    if ENCODER not in given:
+        notes.append("No encoder is in this table: nothing is compared with one.")
     missing = [name for name in (HEART_RATE, STATISTICS, METADATA, UNTRAINED) if name not in given]
     if missing:
         notes.append(f"Not beside the encoder, because not given: {', '.join(missing)}.")

@@ -145,8 +145,7 @@ def cross_validate(
     people = np.unique(participants, return_inverse=True)[1]
     scores, bases, dealt, penalties, sizes = [], [], [], [], []
     for repeat in range(config.repeats):
-        # Spaced so that no inner dealing shares the seed of another repeat.
-        seed = config.seed + 1_000_003 * repeat
+        seed = dealing_seed(config, repeat)
         folds = grouped_folds(participants, y, folds=config.folds, seed=seed)
         found, base, penalty = nested_cross_validate(
             x, y, participants, folds,
@@ -168,6 +167,11 @@ def cross_validate(
         n_fit=min(sizes),
         n_records=len(y),
     )
+
+
+def dealing_seed(config: ProbeConfig, repeat: int) -> int:
+    """Of the folds of a repeat; spaced so that no inner dealing shares the seed of another."""
+    return config.seed + 1_000_003 * repeat
 
 
 def _known(penalties: np.ndarray) -> np.ndarray:

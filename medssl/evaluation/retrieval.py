@@ -35,6 +35,7 @@ def cross_modal_retrieval(
     left_links: Sequence[str | None] | np.ndarray,
     right_links: Sequence[str | None] | np.ndarray,
     names: tuple[str, str] = ("image", "text"),
+    within: bool = False,
     ks: Sequence[int] = KS,
 ) -> tuple[Ranking, Ranking]:
     """Find the records of the other modality that belong to the same study, both ways.
@@ -43,12 +44,16 @@ def cross_modal_retrieval(
     the same participant in another study are neither hit nor miss: two studies of one person look
     alike, and are no error of the encoder's. Records without a link are candidates, never queries.
 
+    With `within` it is the other way round: the candidates are the records of the query's own
+    participant, of whom there must be two or more links, and the encoder has to tell these apart.
+
     Args:
         left: Embeddings of one modality, in the space that both share.
         right: Embeddings of the other modality.
         left_links: Study (or whatever groups a pair) of each record of `left`; None or "" for none.
         right_links: The same for `right`.
         names: What the two are called in the table.
+        within: Search among the query's own participant instead of among the others.
         ks: Ranks at which to cut.
 
     Returns:
@@ -69,9 +74,13 @@ def cross_modal_retrieval(
         for given, side, name in ((left_links, left, names[0]), (right_links, right, names[1]))
     ]
     _check_links(np.concatenate(links), np.concatenate([left.participants, right.participants]))
-    there = _match(left, right, links[0], links[1], f"{names[0]} → {names[1]}", ks)
-    back = _match(right, left, links[1], links[0], f"{names[1]} → {names[0]}", ks)
-    return there, back
+    there, back = (f"{a} → {b}" for a, b in (names, names[::-1]))
+    if within:
+        there, back = (f"{task}, own participant" for task in (there, back))
+    return (
+        _match(left, right, links[0], links[1], there, ks, within=within),
+        _match(right, left, links[1], links[0], back, ks, within=within),
+    )
 
 
 def same_label_retrieval(
@@ -241,6 +250,8 @@ def _match(
     right_links: np.ndarray,
     task: str,
     ks: Sequence[int],
+    *,
+    within: bool,
 ) -> Ranking:
     linked = left_links != ""
     ask = left.take(linked)
@@ -249,7 +260,11 @@ def _match(
 
     def judge(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         relevant = wanted[rows, None] == given
-        return relevant, relevant | (own[rows, None] != others)
+        same = own[rows, None] == others
+        if within:
+            # A query whose every candidate is a right answer asks nothing.
+            return relevant & (same & ~relevant).any(axis=1, keepdims=True), same
+        return relevant, relevant | ~same
 
     return _rank(task, ask, right, judge, ks)
 

@@ -28,7 +28,7 @@ def score(
     variants: Sequence[str],
     config: ProbeConfig,
 ) -> tuple[list[ProbeRow], list[DifferenceRow]]:
-    """Every metric of every set of features, and the encoder against all others.
+    """Every metric of every set of features, and the encoder, if there is one, against all others.
 
     Args:
         case: The target, and who was scored.
@@ -66,7 +66,7 @@ def score(
             rows.append(
                 _row(case, name, metric, interval, found.get(name), notes, config.bootstrap)
             )
-            if name in found and name != ENCODER:
+            if name in found and name != ENCODER and ENCODER in found:
                 differences.append(
                     DifferenceRow(
                         target=case.target.name,

@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from medssl.evaluation.embeddings import Embeddings
 from medssl.evaluation.targets import Level, Target
+from medssl.store.schema import PARTICIPANT, RECORD, SESSION
+from medssl.types import Rows
+
+if TYPE_CHECKING:
+    from medssl.store import Store
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """Records without embeddings: all that says who is fitted and who is scored.
+
+    Args:
+        records: Names of the records, shape (n,).
+        participants: Pseudonym of each record's participant, shape (n,).
+        sessions: Session of each record, shape (n,).
+    """
+
+    records: np.ndarray
+    participants: np.ndarray
+    sessions: np.ndarray
+
+    @classmethod
+    def of(cls, store: Store, rows: Rows) -> Records:
+        """Those at some rows of a store."""
+        names = (RECORD, PARTICIPANT, SESSION)
+        return cls(*(store.column(name, rows).astype(np.str_) for name in names))
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +85,8 @@ class Units:
         return np.asarray(np.where(counts > 0, sums / np.maximum(counts, 1), np.nan))
 
 
-def gather_units(embeddings: Embeddings, level: Level) -> Units:
-    """The participants, sessions or records of embeddings.
+def gather_units(embeddings: Embeddings | Records, level: Level) -> Units:
+    """The participants, sessions or records of embeddings, or of records without any.
 
     >>> found = Embeddings(["r1", "r2"], ["p1", "p1"], ["s1", "s1"], [[1.0], [2.0]])
     >>> gather_units(found, "session").names.tolist()

@@ -18,6 +18,7 @@ from medssl.errors import ObjectiveError
 from medssl.methods.config import MethodConfig, OptimiserConfig
 from medssl.methods.ema import MomentumTeacher
 from medssl.sampling.loader import Batch
+from medssl.views.cascade import Cascade
 from medssl.views.normalise import zscore
 from medssl.views.seeds import derive_seed
 
@@ -75,8 +76,8 @@ class PretrainingMethod(lightning.LightningModule):
         """Modules that the optimiser moves: all but the teacher."""
         return [module for name, module in self.named_children() if name != "teacher"]
 
-    def exported(self, which: Literal["student", "teacher"]) -> tuple[nn.Module, nn.Module]:
-        """The encoder whose weights go into the bundle, and the projection head behind it.
+    def exported(self, which: Literal["student", "teacher"]) -> tuple[nn.Module, nn.Module | None]:
+        """The encoder whose weights go into the bundle, and the projection head behind it, if any.
 
         Raises:
             ObjectiveError: The method has no teacher.
@@ -111,8 +112,12 @@ class PretrainingMethod(lightning.LightningModule):
         segments = zscore(batch[which])
         parts = ("views", batch["position"], which, self.global_rank)
         seed = derive_seed(self.seed, *(parts if number == 0 else (*parts, number)))
-        parameters = self.views.draw(*segments.shape, seed=seed)
-        return self.views.apply(segments, parameters)
+        views = self.views_of(which)
+        return views.apply(segments, views.draw(*segments.shape, seed=seed))
+
+    def views_of(self, which: Literal["first", "second"]) -> Cascade:
+        """The views of one side; both have the same, unless a method says otherwise."""
+        return self.views
 
     def _refuse_non_finite(self, terms: dict[str, Tensor]) -> None:
         for name, value in terms.items():

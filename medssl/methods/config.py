@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from medssl.config import StrictModel
 from medssl.encoders import EncoderConfig, ProjectionHeadConfig
+from medssl.encoders.vit1d import check_width
 from medssl.views import ViewsConfig
 
 Momentum = Annotated[float, Field(ge=0, lt=1)]
@@ -46,8 +47,124 @@ class SimCLRConfig(StrictModel):
     temperature: PositiveFloat = 0.1
 
 
-Method = WearableConfig | SimCLRConfig
+class MoCoConfig(StrictModel):
+    """InfoNCE against a queue of a momentum teacher's keys (arXiv 2003.04297)."""
+
+    name: Literal["moco"] = "moco"
+    temperature: PositiveFloat = 0.2
+    momentum: Momentum = 0.999
+    queue: PositiveInt = Field(65_536, description="keys; of the query's participant none counts")
+    symmetric: bool = Field(
+        True, description="both views are queries in turn; false: the first alone, as published"
+    )
+
+
+class BYOLConfig(StrictModel):
+    """Prediction of a momentum teacher's projection, without negatives (arXiv 2006.07733)."""
+
+    name: Literal["byol"] = "byol"
+    momentum: Momentum = 0.996
+    momentum_end: float | None = Field(
+        1.0, ge=0, le=1, description="reached along half a cosine; null: momentum stays"
+    )
+    predictor_hidden: PositiveInt = Field(1024, description="published: 4096")
+
+
+class BarlowTwinsConfig(StrictModel):
+    """Cross-correlation of two views' features, towards the identity (arXiv 2103.03230)."""
+
+    name: Literal["barlow_twins"] = "barlow_twins"
+    redundancy_weight: float = Field(5e-3, ge=0, description="of the off-diagonal")
+
+
+class VICRegConfig(StrictModel):
+    """Variance, invariance and covariance terms (arXiv 2105.04906)."""
+
+    name: Literal["vicreg"] = "vicreg"
+    invariance_weight: float = Field(25.0, ge=0)
+    variance_weight: float = Field(25.0, ge=0)
+    covariance_weight: float = Field(1.0, ge=0)
+
+
+class DecoderConfig(StrictModel):
+    """The masked autoencoder's decoder, which is thrown away."""
+
+    width: PositiveInt = Field(64, description="of its tokens; even, and a multiple of heads")
+    depth: PositiveInt = Field(2, description="transformer blocks")
+    heads: PositiveInt = 4
+
+    @model_validator(mode="after")
+    def _divides(self) -> DecoderConfig:
+        check_width(self.width, self.heads)
+        return self
+
+
+class MaskedAutoencoderConfig(StrictModel):
+    """Reconstruction of patches that the encoder has not seen (arXiv 2111.06377)."""
+
+    name: Literal["masked_autoencoder"] = "masked_autoencoder"
+    ratio: float = Field(0.75, gt=0, lt=1, description="share of patches that is masked")
+    standardise: bool = Field(True, description="targets: every patch with mean 0 and variance 1")
+    augment: bool = Field(
+        False, description="apply `views` before masking; published: the mask is the only view"
+    )
+    decoder: DecoderConfig = DecoderConfig()
+
+
+class MultiViewConfig(StrictModel):
+    """Contrast of all views of both records of a pair (arXiv 2507.06979)."""
+
+    name: Literal["multiview"] = "multiview"
+    form: Literal["mv_dhel", "mv_infonce", "infonce"] = Field(
+        "mv_dhel", description="infonce: between first and second alone, both ways"
+    )
+    views_per_record: PositiveInt = Field(
+        1,
+        description="stochastic views of each record; above 1 keep the temperature high, or views "
+        "of one record, alike as they are, outweigh all other positives",
+    )
+    temperature: PositiveFloat = 0.5
+    mask_participants: bool = Field(
+        True,
+        description="false: other records of the same participant are negatives too, which is of "
+        "use for moments with pairs.per_participant above 1",
+    )
+
+    @model_validator(mode="after")
+    def _two_views(self) -> MultiViewConfig:
+        if self.form == "infonce" and self.views_per_record != 1:
+            msg = "form: infonce compares two views: set views_per_record to 1, or use mv_infonce"
+            raise ValueError(msg)
+        return self
+
+
+class PartnerConfig(StrictModel):
+    """The second modality of simultaneous pairs: its own encoder, views and head."""
+
+    encoder: EncoderConfig
+    views: ViewsConfig = ViewsConfig()
+
+
+Method = (
+    WearableConfig
+    | SimCLRConfig
+    | MoCoConfig
+    | BYOLConfig
+    | BarlowTwinsConfig
+    | VICRegConfig
+    | MaskedAutoencoderConfig
+    | MultiViewConfig
+)
 """A new method joins this union and `registry.build_method`, and must pass the tests of all."""
+
+
+def has_teacher(method: Method) -> bool:
+    """Whether a method keeps a momentum teacher, which can be exported in place of the student.
+
+    >>> has_teacher(WearableConfig()), has_teacher(WearableConfig(momentum=None))
+    (True, False)
+    """
+    return getattr(method, "momentum", None) is not None
 
 
 def _named(value: Any) -> Any:
@@ -68,4 +185,20 @@ class MethodConfig(StrictModel):
     encoder: EncoderConfig
     head: ProjectionHeadConfig = ProjectionHeadConfig()
     views: ViewsConfig = ViewsConfig()
+    partner: PartnerConfig | None = Field(
+        None, description="the second modality of pairs.level: moment"
+    )
     optimiser: OptimiserConfig = OptimiserConfig()
+
+    @model_validator(mode="after")
+    def _fits_the_method(self) -> MethodConfig:
+        if isinstance(self.method, MaskedAutoencoderConfig) and self.encoder.name != "vit1d":
+            msg = (
+                f"method masked_autoencoder hides patches, which {self.encoder.name} has not: "
+                "use encoder: {name: vit1d, channels: …}"
+            )
+            raise ValueError(msg)
+        if self.partner is not None and not isinstance(self.method, MultiViewConfig):
+            msg = f"method {self.method.name} has no second encoder: use multiview, or drop partner"
+            raise ValueError(msg)
+        return self

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from typing import Final
 
+from medssl.methods.barlow_twins import BarlowTwins
 from medssl.methods.base import PretrainingMethod
+from medssl.methods.byol import BYOL
 from medssl.methods.config import MethodConfig
+from medssl.methods.masked_autoencoder import MaskedAutoencoder
+from medssl.methods.moco import MoCo
+from medssl.methods.multiview import MultiView
 from medssl.methods.simclr import SimCLR
+from medssl.methods.vicreg import VICReg
 from medssl.methods.wearable import WearableMethod
 
 METHODS: Final[dict[str, type[PretrainingMethod]]] = {
     "wearable": WearableMethod,
     "simclr": SimCLR,
+    "moco": MoCo,
+    "byol": BYOL,
+    "barlow_twins": BarlowTwins,
+    "vicreg": VICReg,
+    "masked_autoencoder": MaskedAutoencoder,
+    "multiview": MultiView,
 }
 
 

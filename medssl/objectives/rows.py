@@ -19,14 +19,18 @@ def full_precision(z: Tensor) -> Iterator[None]:
         yield
 
 
+def at_least_single(z: Tensor) -> Tensor:
+    """The same numbers in single precision; float64 stays."""
+    return z if z.dtype == torch.float64 else z.float()
+
+
 def unit_rows(z: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
     """Rows of length 1, at least in single precision; unit rows stay as they are.
 
     >>> unit_rows(torch.tensor([[3.0, 4.0]]))
     tensor([[0.6000, 0.8000]])
     """
-    wide = z if z.dtype == torch.float64 else z.float()
-    return torch.nn.functional.normalize(wide, dim=1)
+    return torch.nn.functional.normalize(at_least_single(z), dim=1)
 
 
 def check_rows(

@@ -7,24 +7,52 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from medssl.config import StrictModel
 from medssl.errors import StageError
-from medssl.types import Rows
+from medssl.sampling.weights import RecordWeights
+from medssl.types import Modality, Rows
 
 
 class PairConfig(StrictModel):
     """How positive pairs are drawn."""
 
-    level: Literal["participant", "segment"] = Field(
+    level: Literal["participant", "segment", "moment"] = Field(
         "participant",
         description="participant: two different segments of one participant; "
-        "segment: two views of one segment",
+        "segment: two views of one segment; moment: simultaneous segments of two modalities",
     )
+    partner: Modality | None = Field(None, description="the second modality of level: moment")
     min_records: PositiveInt = Field(
         2, description="participants with fewer records are left out; at least 2 for participant"
     )
+    per_participant: PositiveInt = Field(
+        1,
+        description="pairs of one participant in a batch, of different records: for few "
+        "participants with many records",
+    )
+    quality_weight: NonNegativeFloat = Field(
+        0.0,
+        description="the records of a participant are drawn with probability proportional to "
+        "quality to this power; 0 draws them all alike",
+    )
+
+    @model_validator(mode="after")
+    def _partnered(self) -> PairConfig:
+        if self.level == "moment" and self.partner is None:
+            msg = "level: moment needs partner, the second modality, such as partner: ecg"
+            raise ValueError(msg)
+        if self.level != "moment" and self.partner is not None:
+            msg = f"level: {self.level} has no second modality: use level: moment, or drop partner"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def fewest(self) -> int:
+        """Records that a participant must have."""
+        least = 2 if self.level == "participant" else 1
+        return max(self.min_records, self.per_participant, least)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +70,24 @@ class PairSampler:
 
     An epoch is a random order of all participants, cut into batches of different participants;
     those left over open the next epoch's queue, so no participant is drawn more than once more
-    often than another one. Everything is a function of (seed, epoch, rank, world size): no state.
+    often than another one. A participant gives `per_participant` pairs to its batch, whose first
+    records differ. Everything is a function of (seed, epoch, rank, world size): no state.
 
     Args:
         rows: Row numbers of the records to draw from.
         participants: Participant of each row.
         batch_size: Pairs in a batch, over all ranks.
-        config: Level and minimum number of records.
+        config: Level, minimum number of records, pairs of one participant in a batch.
         seed: Seed of the order and of the choice of records.
+        partners: For level moment, the simultaneous record of each row.
+        quality: Quality of each row, in [0, 1]; needed by `quality_weight`.
         rank: This process, from 0.
         world_size: Number of processes; divides `batch_size`.
 
     Raises:
-        StageError: Too few participants have enough records for one batch.
+        StageError: Too few participants have enough records for one batch, the batch does not
+            divide by the processes or by the pairs of one participant, or records that are to be
+            drawn by their quality have none.
     """
 
     def __init__(
@@ -65,29 +98,36 @@ class PairSampler:
         batch_size: int,
         config: PairConfig,
         seed: int,
+        partners: Rows | None = None,
+        quality: np.ndarray | None = None,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        minimum = config.min_records if config.level == "segment" else max(2, config.min_records)
-        if batch_size % world_size:
-            msg = (
-                f"pretrain.batch_size {batch_size} does not divide by {world_size} processes: "
-                f"use {batch_size // world_size * world_size or world_size}"
-            )
-            raise StageError(msg)
+        _check_divides(batch_size, world_size, f"{world_size} processes")
+        _check_divides(
+            batch_size, config.per_participant, f"pairs.per_participant {config.per_participant}"
+        )
         names, codes, counts = np.unique(participants, return_inverse=True, return_counts=True)
         order = np.argsort(codes, kind="stable")
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
         self._rows = np.asarray(rows, dtype=np.int64)[order]
-        eligible = np.flatnonzero(counts >= minimum)
+        self._partners = self._rows if partners is None else np.asarray(partners)[order]
+        eligible = np.flatnonzero(counts >= config.fewest)
         self.n_participants = len(eligible)
         self.n_left_out = len(names) - len(eligible)
-        if len(eligible) < batch_size:
+        self._each = config.per_participant
+        self._drawn = batch_size // self._each
+        if len(eligible) < self._drawn:
             msg = (
                 f"pretrain.batch_size is {batch_size} and {len(eligible)} participant(s) have at "
-                f"least {minimum} record(s): set pretrain.batch_size to {len(eligible)} or less"
+                f"least {config.fewest} record(s): set pretrain.batch_size to "
+                f"{len(eligible) * self._each} or less, or raise pairs.per_participant"
             )
             raise StageError(msg)
+        self._weights: RecordWeights | None = None
+        if config.quality_weight > 0:
+            grades = np.full(len(order), np.nan) if quality is None else np.asarray(quality)[order]
+            self._weights = RecordWeights(grades, config.quality_weight, starts)
         self._codes = eligible
         self._starts = starts[eligible]
         self._counts = counts[eligible]
@@ -100,7 +140,7 @@ class PairSampler:
     @property
     def batches_per_epoch(self) -> int:
         """Batches in one epoch."""
-        return self.n_participants // self._batch_size
+        return self.n_participants // self._drawn
 
     def epoch(self, epoch: int) -> list[PairBatch]:
         """All batches of one epoch, this rank's share of each."""
@@ -109,25 +149,39 @@ class PairSampler:
     def _batches(self, epoch: int) -> Iterator[PairBatch]:
         generator = np.random.default_rng([self._seed, epoch])
         order = self._order(epoch)
-        uniforms = generator.random((2, len(order)))
-        counts = self._counts[order]
-        first = (uniforms[0] * counts).astype(np.int64)
-        second = first
-        if self._level == "participant":
-            # Step from the first record to one of the others: uniform over ordered pairs.
-            second = (first + 1 + (uniforms[1] * (counts - 1)).astype(np.int64)) % counts
-        starts = self._starts[order]
+        uniforms = generator.random((2, len(order), self._each))
+        starts = self._starts[order, None]
+        first, second = self._choose(order, uniforms)
+        firsts = self._rows[(starts + first).reshape(-1)]
+        seconds = self._partners[(starts + second).reshape(-1)]
+        codes = np.repeat(self._codes[order], self._each)
         for batch in range(self.batches_per_epoch):
             share = slice(
                 batch * self._batch_size + self._rank,
                 (batch + 1) * self._batch_size,
                 self._world_size,
             )
-            yield PairBatch(
-                self._rows[(starts + first)[share]],
-                self._rows[(starts + second)[share]],
-                self._codes[order[share]],
-            )
+            yield PairBatch(firsts[share], seconds[share], codes[share])
+
+    def _choose(self, order: Rows, uniforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Both records of each pair, counted from their participant's first."""
+        counts, starts = self._counts[order], self._starts[order]
+        weights = self._weights
+        if weights is None:
+            first = _different(uniforms[0], counts)
+        else:
+            first = weights.draw(uniforms[0], starts, counts)
+        if self._level != "participant":
+            return first, first
+        if weights is None:
+            # Step from the first record to one of the others: uniform over ordered pairs.
+            others = counts[:, None] - 1
+            return first, (first + 1 + (uniforms[1] * others).astype(np.int64)) % (others + 1)
+        seconds = [
+            weights.draw(uniforms[1][:, [pair]], starts, counts, taken=first[:, [pair]])
+            for pair in range(self._each)
+        ]
+        return first, np.concatenate(seconds, axis=1)
 
     def _order(self, epoch: int) -> Rows:
         """The epoch's participants: who was left over from the last epoch, then the others.
@@ -137,10 +191,36 @@ class PairSampler:
         in the next epoch and all are drawn equally often over the cycle.
         """
         n = self.n_participants
-        used = self.batches_per_epoch * self._batch_size
+        used = self.batches_per_epoch * self._drawn
         cycle = n // np.gcd(n, used) if used < n else 1
         permutation = np.random.default_rng([self._seed, 1 << 32, epoch // cycle]).permutation(n)
         turned = np.roll(permutation, -(epoch % cycle) * used)
         # A fresh order inside the epoch: batches differ even when everybody is used every time.
         shuffled = np.random.default_rng([self._seed, 2 << 32, epoch]).permutation(used)
         return turned[:used][shuffled]
+
+
+def _check_divides(batch_size: int, parts: int, name: str) -> None:
+    if batch_size % parts:
+        msg = (
+            f"pretrain.batch_size {batch_size} does not divide by {name}: "
+            f"use {batch_size // parts * parts or parts}"
+        )
+        raise StageError(msg)
+
+
+def _different(uniforms: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Different whole numbers below each count, all subsets equally likely (Floyd's algorithm).
+
+    Args:
+        uniforms: In [0, 1), shape (participants, wanted).
+        counts: At least `wanted`, shape (participants,).
+    """
+    wanted = uniforms.shape[1]
+    picks = np.empty(uniforms.shape, dtype=np.int64)
+    for place in range(wanted):
+        last = counts - wanted + place
+        pick = (uniforms[:, place] * (last + 1)).astype(np.int64)
+        taken = (picks[:, :place] == pick[:, None]).any(axis=1)
+        picks[:, place] = np.where(taken, last, pick)
+    return picks

@@ -12,6 +12,7 @@ from medssl.encoders import (
     EncoderConfig,
     ResNet1dConfig,
     SignalEncoder,
+    ViT1dConfig,
     build_encoder,
 )
 
@@ -20,6 +21,8 @@ ENCODERS = {
     "efficientnet1d small": EfficientNet1dConfig(channels=1, width=64, depth="small", expansion=2),
     "resnet1d": ResNet1dConfig(channels=2),
     "resnet1d deep": ResNet1dConfig(channels=1, width=4, stages=3, blocks=2, kernel=3),
+    "vit1d": ViT1dConfig(channels=2, patch=16, width=32, depth=2, heads=2),
+    "vit1d one block": ViT1dConfig(channels=1, patch=50, width=24, depth=1, heads=3, mlp_ratio=0.7),
 }
 
 

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from medssl.methods.ema import MomentumTeacher
+from medssl.methods.ema import MomentumTeacher, momentum_at
 
 
 def network():
@@ -50,3 +50,31 @@ def test_it_normalises_with_its_own_batch():
 def test_no_gradient_reaches_it():
     teacher = MomentumTeacher(network(), momentum=0.9)
     assert not any(p.requires_grad for p in teacher.parameters())
+
+
+def test_the_momentum_is_a_function_of_the_steps_taken_also_after_a_reload():
+    def run(teacher, students):
+        for student in students:
+            teacher.follow(student)
+        return teacher.network.state_dict()
+
+    torch.manual_seed(1)
+    students = [network() for _ in range(8)]
+    for student in students:
+        with torch.no_grad():
+            for parameter in student.parameters():
+                parameter.add_(torch.randn_like(parameter))
+    settings = {"momentum": 0.2, "end": 0.9, "steps": 8}
+    whole = run(MomentumTeacher(network(), **settings), students)
+    first, second = (MomentumTeacher(network(), **settings) for _ in range(2))
+    run(first, students[:3])
+    second.load_state_dict(first.state_dict())
+    resumed = run(second, students[3:])
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    weights = [momentum_at(k, start=0.2, end=0.9, steps=8) for k in range(8)]
+    expected = students[0].state_dict()["0.weight"].double()
+    for k in range(1, 8):
+        new = students[k].state_dict()["0.weight"].double()
+        expected = weights[k] * expected + (1 - weights[k]) * new
+    torch.testing.assert_close(whole["0.weight"].double(), expected, rtol=1e-5, atol=1e-6)
+    assert weights == sorted(weights)

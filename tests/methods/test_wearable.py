@@ -4,8 +4,8 @@ import yaml
 from pydantic import TypeAdapter
 
 from medssl.config import read_yaml
-from medssl.methods.config import MethodConfig, OptimiserConfig
 from medssl.methods.base import learning_rate_factor
+from medssl.methods.config import MethodConfig, OptimiserConfig
 from medssl.methods.registry import build_method
 from medssl.stages.pretrain import PretrainConfig
 
@@ -25,6 +25,8 @@ def test_the_presets_hold_the_published_values(pytestconfig, name, parameters, c
     made = build_method(config, seed=0, steps=1)
     assert sum(p.numel() for p in made.encoder.parameters()) == parameters
     assert sum(p.numel() for p in made.head.parameters()) == 394_368
+    exported, _ = made.exported("student")
+    assert exported(torch.zeros(2, config.encoder.channels, 512)).shape == (2, 256)  # not the 128
     assert config.method.temperature == 0.04
     assert config.method.koleo_weight == 0.1
     assert config.method.momentum == 0.99

@@ -73,6 +73,19 @@ def test_public_forms_are_switches(inputs):
     assert public["koleo_teacher"] > ours["koleo_teacher"]
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_equals_double_at_the_published_temperature(dtype):
+    rows = torch.randn(4, 64, 32, generator=torch.Generator().manual_seed(0)).to(dtype)
+    rows[:, 1::2] = rows[:, ::2]  # e²⁵ again and again, which overflows float16
+    participants = torch.arange(64) // 4
+    expected = wearable_loss(*rows.double(), participants, temperature=0.04)
+    with torch.autocast("cpu", dtype=dtype):
+        found = wearable_loss(*rows, participants, temperature=0.04)
+    for name, value in found.items():
+        assert value.dtype == torch.float32
+        assert value.item() == pytest.approx(expected[name].item(), rel=1e-4)
+
+
 def test_without_koleo_one_row_is_enough():
     row = torch.randn(1, 4)
     terms = wearable_loss(row, row, row, row, torch.tensor([0]), koleo_weight=0)

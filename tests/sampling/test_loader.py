@@ -1,4 +1,5 @@
 import itertools
+import sys
 
 import torch
 
@@ -47,3 +48,21 @@ def test_batches_hold_what_the_store_holds(ppg_store):
     assert batch["first"].dtype == torch.float32
     assert not torch.equal(batch["first"], batch["second"])
     assert batch["participants"].unique().numel() == 50
+
+
+def test_no_file_is_opened_for_a_batch_once_the_shards_are_mapped(ppg_store):
+    opened = []
+    watching = False
+
+    def hook(event, arguments):
+        if watching and event == "open":
+            opened.append(arguments[0])
+
+    sys.addaudithook(hook)
+    batches = iter(loader(ppg_store))
+    list(itertools.islice(batches, 2))  # the first maps the shards
+    watching = True
+    rest = list(batches)
+    watching = False
+    assert len(rest) == 18
+    assert opened == []

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from medssl.errors import StageError
 from medssl.sampling.pairs import PairConfig, PairSampler
@@ -89,8 +90,84 @@ def test_segment_level_pairs_use_one_segment_twice():
         assert (batch.first == batch.second).all()
 
 
+@settings(max_examples=60, deadline=None)
+@given(COUNTS, st.integers(1, 3), st.integers(1, 3), st.integers(0, 20))
+def test_several_pairs_of_one_participant_have_different_records(counts, size, each, epoch):
+    if sum(n >= max(2, each) for n in counts) < size:
+        return
+    rows, participants = corpus(counts)
+    owner = dict(zip(rows.tolist(), participants.tolist(), strict=True))
+    made = sampler(counts, size * each, per_participant=each)
+    batches = made.epoch(epoch)
+    assert len(batches) == made.batches_per_epoch == made.n_participants // size
+    for batch in batches:
+        owners = [owner[row] for row in batch.first.tolist()]
+        assert owners == [owner[row] for row in batch.second.tolist()]
+        assert (batch.first != batch.second).all()
+        assert sorted(Counter(owners).values()) == [each] * size
+        assert len(set(batch.first.tolist())) == size * each
+
+
+@settings(max_examples=40, deadline=None)
+@given(COUNTS, st.integers(1, 3), st.integers(2, 3))
+def test_every_participant_gives_equally_many_pairs(counts, size, each):
+    if sum(n >= each for n in counts) < size:
+        return
+    made = sampler(counts, size * each, per_participant=each, level="segment", min_records=1)
+    present = [n for n in counts if n > 0]
+    seen = Counter({code: 0 for code, n in enumerate(present) if n >= each})
+    for epoch in range(made.n_participants):
+        for batch in made.epoch(epoch):
+            seen.update(batch.participants.tolist())
+        assert max(seen.values()) - min(seen.values()) <= each
+    assert len(seen) == made.n_participants
+
+
+def test_all_subsets_of_records_come_up_equally_often():
+    made = sampler([5, 5], 2, per_participant=2, level="segment")
+    subsets = Counter()
+    for epoch in range(3000):
+        for batch in made.epoch(epoch):
+            if batch.participants[0] == 0:
+                subsets[tuple(sorted(batch.first.tolist()))] += 1
+    assert len(subsets) == 10
+    expected = sum(subsets.values()) / 10
+    chi2 = sum((n - expected) ** 2 / expected for n in subsets.values())
+    assert chi2 < 27.9  # 99.9 % point for 9 degrees of freedom
+
+
+def test_moments_are_drawn_as_they_were_matched():
+    rows, participants = corpus([4] * 10)
+    partners = rows + 5000
+    made = PairSampler(
+        rows, participants, batch_size=8, seed=3, partners=partners,
+        config=PairConfig(level="moment", partner="ecg", per_participant=2),
+    )  # fmt: skip
+    batches = made.epoch(0) + made.epoch(1)
+    assert all((batch.second == batch.first + 5000).all() for batch in batches)
+    ranks = [
+        PairSampler(
+            rows, participants, batch_size=8, seed=3, partners=partners, rank=rank, world_size=2,
+            config=PairConfig(level="moment", partner="ecg", per_participant=2),
+        ).epoch(0)
+        for rank in range(2)
+    ]  # fmt: skip
+    for whole, *parts in zip(made.epoch(0), *ranks, strict=True):
+        for rank, part in enumerate(parts):
+            assert (part.first == whole.first[rank::2]).all()
+            assert (part.second == whole.second[rank::2]).all()
+
+
+def test_the_partner_belongs_to_moments():
+    with pytest.raises(ValidationError, match="level: moment needs partner"):
+        PairConfig(level="moment")
+    with pytest.raises(ValidationError, match="use level: moment, or drop partner"):
+        PairConfig(partner="ecg")
+
+
 def test_minimum_records():
     assert sampler([5, 2, 5, 3], 2, min_records=4).n_participants == 2
+    assert sampler([5, 2, 5, 3], 6, per_participant=3).n_participants == 3
 
 
 def test_too_large_batches_say_what_would_fit():
@@ -98,3 +175,7 @@ def test_too_large_batches_say_what_would_fit():
         sampler([3, 1, 2], 3)
     with pytest.raises(StageError, match="does not divide by 3 processes"):
         sampler([3] * 20, 8, world_size=3)
+    with pytest.raises(StageError, match=r"does not divide by pairs.per_participant 3: use 6"):
+        sampler([3] * 20, 8, per_participant=3)
+    with pytest.raises(StageError, match="set pretrain.batch_size to 6 or less, or raise pairs"):
+        sampler([3, 3, 2], 9, per_participant=3)

@@ -110,6 +110,20 @@ def test_too_large_batches_fail_before_anything_is_written(ppg_store, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+def test_a_run_builds_one_loader_and_detects_no_anomalies_at_every_operation(
+    ppg_store, tmp_path, monkeypatch
+):
+    built, anomalies = [], []
+    build = PairData.train_dataloader
+    monkeypatch.setattr(PairData, "train_dataloader", lambda data: built.append(1) or build(data))
+    train(
+        ppg_store, tmp_path, report=lambda *_: anomalies.append(torch.is_anomaly_enabled())
+    )  # fmt: skip
+    assert built == [1]
+    assert anomalies
+    assert not any(anomalies)
+
+
 def test_two_processes_share_every_batch(ppg_store, tmp_path):
     """Real gloo processes: half of each batch on each rank, one loss over the whole batch."""
     made = train(ppg_store, tmp_path, steps=3, devices=2)

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from medssl.evaluation.models.decomposition import thin_svd
 from medssl.evaluation.models.descent import minimise
 from medssl.evaluation.models.losses import Loss
 from medssl.evaluation.models.scatter import Cells
@@ -75,7 +76,7 @@ def whole_set(standardised: np.ndarray) -> tuple[TrainingSet, np.ndarray | None]
         standardised: Features whose columns have mean 0, shape (n, d).
 
     Returns:
-        The set, and for wide features a basis of the rows' span, shape (d, n), whose coordinates
+        The set, and for wide features a basis of the rows' span, shape (d, r), whose coordinates
         the set is about: the penalised optimum lies in that span. None where d < n.
     """
     n, d = standardised.shape
@@ -83,8 +84,9 @@ def whole_set(standardised: np.ndarray) -> tuple[TrainingSet, np.ndarray | None]
     if n > d:
         spectrum, vectors = np.linalg.eigh(standardised.T @ standardised)
         return TrainingSet(ones, np.zeros(d), vectors, np.maximum(spectrum, 0.0)), None
-    _, singular, basis = np.linalg.svd(standardised, full_matrices=False)
-    return TrainingSet(ones, np.zeros(n), np.eye(n), singular**2), basis.T
+    _, singular, basis = thin_svd(standardised)
+    r = len(singular)
+    return TrainingSet(ones, np.zeros(r), np.eye(r), singular**2), basis.T
 
 
 def fit_whole(

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from medssl.evaluation.models.decomposition import thin_svd
 from medssl.evaluation.models.scaler import Scaler
 from medssl.evaluation.models.scatter import Cells
+
+WIDEST: Final = 4096
+"""Features beyond which Gram matrices of all folds (134 MB each here) are too much to hold."""
 
 
 def is_tall(x: np.ndarray) -> bool:
     """Whether Gram matrices are the fast way: complete, and many more rows than features."""
-    return len(x) > 2 * x.shape[1] and not np.isnan(x.sum())
+    n, d = x.shape
+    return n > 2 * d and d <= WIDEST and not np.isnan(x.sum())
 
 
 def fit_ridge(
@@ -66,7 +73,7 @@ def ridge_path(x: np.ndarray, y: np.ndarray, new: np.ndarray, alphas: np.ndarray
     if fitted.shape[0] > fitted.shape[1]:
         coefficients = solve_gram(fitted.T @ fitted, fitted.T @ (y - middle), alphas)
     else:
-        u, s, vt = np.linalg.svd(fitted, full_matrices=False)
+        u, s, vt = thin_svd(fitted)
         shrunk = s / (s**2 + alphas[:, None]) * (u.T @ (y - middle))
         coefficients = shrunk @ vt
     return np.asarray(coefficients @ wanted.T + middle)

@@ -1,0 +1,1 @@
+"""Benchmarks of learning on real data, run by `medssl bench …`."""

@@ -1,0 +1,1 @@
+"""The ablations of the wearable recipe beside its rivals, on open PPG and ECG."""

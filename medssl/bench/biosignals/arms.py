@@ -1,0 +1,73 @@
+"""What is compared: the published recipe, its ablations, and its rivals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+BASE: Final = "published recipe"
+SEGMENT: Final = "segment pairs"
+NO_KOLEO: Final = "no KoLeo"
+NO_MOMENTUM: Final = "no momentum"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One way to pretrain.
+
+    Args:
+        name: As shown.
+        group: Under which heading.
+        pretrain: What differs from the leg's pipeline, in its `pretrain` section.
+    """
+
+    name: str
+    group: str
+    pretrain: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def slug(self) -> str:
+        """The name as part of a file's name.
+
+        >>> Arm(name="no KoLeo", group="").slug
+        'no_koleo'
+        """
+        return "".join(c if c.isalnum() else "_" for c in self.name.lower())
+
+
+def arms() -> tuple[Arm, ...]:
+    """All arms, the published recipe first; participants, steps and batches are the same for all.
+
+    Rivals keep their published temperature or weights, and share the encoder, the projection
+    head, the views and the optimiser of the leg.
+    """
+    vit = {"name": "vit1d", "channels": 1, "patch": 16, "width": 64, "depth": 3, "heads": 4}
+    return (
+        Arm(name=BASE, group="recipe"),
+        Arm(name=SEGMENT, group="ablation", pretrain={"pairs": {"level": "segment"}}),
+        Arm(name=NO_KOLEO, group="ablation", pretrain={"method": {"koleo_weight": 0}}),
+        Arm(name=NO_MOMENTUM, group="ablation", pretrain={"method": {"momentum": None}}),
+        Arm(
+            name="ResNet-1D", group="encoder",
+            pretrain={"encoder": {"name": "resnet1d", "channels": 1, "width": 8}},
+        ),
+        Arm(name="ViT-1D", group="encoder", pretrain={"encoder": vit}),
+        Arm(name="SimCLR", group="rival", pretrain={"method": {"name": "simclr"}}),
+        Arm(name="MoCo", group="rival", pretrain={"method": {"name": "moco", "queue": 1024}}),
+        Arm(name="BYOL", group="rival", pretrain={"method": {"name": "byol"}}),
+        Arm(name="Barlow Twins", group="rival", pretrain={"method": {"name": "barlow_twins"}}),
+        Arm(name="VICReg", group="rival", pretrain={"method": {"name": "vicreg"}}),
+        Arm(
+            name="MV-InfoNCE, 4 views", group="rival",
+            pretrain={"method": {"name": "multiview", "form": "mv_infonce", "views_per_record": 2}},
+        ),
+        Arm(
+            name="MV-DHEL, 4 views", group="rival",
+            pretrain={"method": {"name": "multiview", "form": "mv_dhel", "views_per_record": 2}},
+        ),
+        Arm(
+            name="masked autoencoder", group="rival",
+            pretrain={"method": {"name": "masked_autoencoder"}, "encoder": vit},
+        ),
+    )  # fmt: skip

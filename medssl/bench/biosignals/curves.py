@@ -1,0 +1,199 @@
+"""Label curves of the published recipe: fine-tuned, frozen, from scratch, and MiniRocket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medssl.bench.biosignals.arms import Arm
+from medssl.bench.biosignals.legs import CurveConfig, Leg
+from medssl.bench.biosignals.scores import difference, each_seed
+from medssl.bench.biosignals.training import Job, write_pipeline
+from medssl.evaluation.metrics import METRICS, Metric, weighted_metric
+from medssl.evaluation.minirocket import minirocket_features
+from medssl.evaluation.predictions import Predictions, read_predictions
+from medssl.evaluation.probes import ProbeConfig, holdout
+from medssl.evaluation.statistics import Interval, resample
+from medssl.evaluation.targets import Target
+from medssl.finetuning.config import FinetuneConfig
+from medssl.finetuning.curve import percent
+from medssl.finetuning.finetune import choose_subsets
+from medssl.finetuning.units import LabelledUnits, label_units, split_units
+from medssl.sampling.splits import TEST, TRAIN
+from medssl.store import Store
+
+MINIROCKET = "MiniRocket + ridge"
+NAMES = {"bundle": "fine-tuned", "frozen": "frozen", "scratch": "from scratch"}
+SCRATCH = NAMES["scratch"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One model of a label curve at one share of the labels.
+
+    Args:
+        target: What is predicted.
+        metric: How it is scored.
+        model: Which.
+        fraction: Share of the labelled training participants.
+        n_fit: Participants that share is.
+        interval: Mean over seeds, with its interval over test participants.
+        seeds: The value of each seed.
+        difference: Minus from scratch, paired; None for itself.
+    """
+
+    target: str
+    metric: Metric
+    model: str
+    fraction: float
+    n_fit: int
+    interval: Interval
+    seeds: tuple[float, ...]
+    difference: Interval | None
+
+
+def curve_jobs(leg: Leg, arm: Arm, seeds: int, root: Path) -> list[tuple[CurveConfig, Job]]:
+    """A pipeline for each curve and seed: what pretraining left is used again."""
+    jobs = []
+    for curve in leg.config.curves:
+        for seed in range(seeds):
+            slug = "".join(c if c.isalnum() else "_" for c in curve.target)
+            name = f"{leg.name}-curve-{slug}-{seed}"
+            pipeline = leg.pipeline(name=name, root=root, seed=seed, pretrain=arm.pretrain)
+            pipeline["stages"].pop("embed")
+            pipeline["stages"]["finetune"] = finetune_settings(leg, curve)
+            job = Job(curve.target, seed, write_pipeline(pipeline, root / "runs" / f"{name}.yaml"))
+            jobs.append((curve, job))
+    return jobs
+
+
+def finetune_settings(leg: Leg, curve: CurveConfig) -> dict[str, Any]:
+    """The finetune stage of one curve and one seed."""
+    target = next(t for t in leg.targets if t["name"] == curve.target)
+    return {
+        "target": target, "fractions": list(curve.fractions), "seeds": 1, "steps": curve.steps,
+        "warmup_steps": curve.steps // 3, "validate_every": 15, "patience": 4, "threads": 1,
+        "bootstrap": 100,
+    }  # fmt: skip
+
+
+def score_curve(
+    store: Store,
+    rows: np.ndarray,
+    splits: Mapping[str, str],
+    leg: Leg,
+    curve: CurveConfig,
+    folders: Sequence[Path],
+) -> tuple[list[Point], list[str]]:
+    """Score a curve over seeds, every model on the same test participants.
+
+    Args:
+        store: Where labels and records are.
+        rows: Records that may be used.
+        splits: Participant → split.
+        leg: The leg.
+        curve: The curve.
+        folders: Output folders of the finetune stage, by seed.
+
+    Returns:
+        Points, and notes on fractions that were left out.
+    """
+    seeds = [read_predictions(folder / "predictions.parquet") for folder in folders]
+    target = Target.model_validate(next(t for t in leg.targets if t["name"] == curve.target))
+    metric = next(m for m in METRICS[target.kind] if m.name == leg.config.metrics[curve.target])
+    classical = _minirocket(store, rows, splits, leg, curve, target, len(folders))
+    points, notes = [], []
+    for fraction in curve.fractions:
+        share = percent(fraction)
+        found = {
+            name: _together([one[curve.target, f"{start}, {share}"] for one in seeds])
+            for start, name in NAMES.items()
+            if all((curve.target, f"{start}, {share}") in one for one in seeds)
+        }
+        if not found:
+            notes.append(f"{curve.target}: too few labelled participants at {share}.")
+            continue
+        found[MINIROCKET] = _together([one[fraction] for one in classical])
+        drawn = resample(
+            {name: weighted_metric(metric, made) for name, made in found.items()},
+            next(iter(found.values())).participants, seed=0,
+        )  # fmt: skip
+        points += [
+            Point(
+                target=curve.target, metric=metric, model=name, fraction=fraction,
+                n_fit=made.n_fit, interval=drawn.interval(name, reading=metric.reading),
+                seeds=each_seed(metric, made),
+                difference=difference(drawn, name, SCRATCH, metric, 0.95),
+            )
+            for name, made in found.items()
+        ]  # fmt: skip
+    return points, notes
+
+
+def _together(seeds: Sequence[Predictions]) -> Predictions:
+    """Predictions of several seeds for the same units, as the runs of one."""
+    first = seeds[0]
+    order = [np.argsort(one.units) for one in seeds]
+    for one, own in zip(seeds, order, strict=True):
+        if not np.array_equal(one.units[own], first.units[order[0]]):
+            msg = "two seeds scored different units"
+            raise RuntimeError(msg)
+    return replace(
+        first,
+        participants=first.participants[order[0]], units=first.units[order[0]],
+        truth=first.truth[order[0]],
+        scores=np.concatenate([one.scores[:, own] for one, own in zip(seeds, order, strict=True)]),
+        folds=np.concatenate([one.folds[:, own] for one, own in zip(seeds, order, strict=True)]),
+        base=np.concatenate([one.base[:, own] for one, own in zip(seeds, order, strict=True)]),
+    )  # fmt: skip
+
+
+def _minirocket(
+    store: Store,
+    rows: np.ndarray,
+    splits: Mapping[str, str],
+    leg: Leg,
+    curve: CurveConfig,
+    target: Target,
+    seeds: int,
+) -> list[dict[float, Predictions]]:
+    """MiniRocket and ridge on the same labelled participants as the networks, by seed.
+
+    Its biases are quantiles over all training participants, whose labels they do not need.
+    """
+    labelled = label_units(store, rows, target)
+    parts = split_units(labelled, splits)
+    config = ProbeConfig(targets=(target,))
+    found = []
+    for seed in range(seeds):
+        settings = FinetuneConfig.model_validate(finetune_settings(leg, curve))
+        subsets, _ = choose_subsets(parts[TRAIN], settings, seed=seed)
+        table = minirocket_features(store, labelled.rows, fit_rows=parts[TRAIN].rows, seed=seed)
+        place = {row: number for number, row in enumerate(labelled.rows.tolist())}
+        values = np.asarray(table.values)
+        scored = _means(parts[TEST], values, place)
+        found.append(
+            {
+                fraction: replace(
+                    holdout(
+                        (_means(units[0], values, place), units[0].values, units[0].participants),
+                        (scored, parts[TEST].values, parts[TEST].participants),
+                        kind=target.kind, config=config, classes=len(parts[TEST].classes),
+                    ),
+                    units=parts[TEST].names,
+                )
+                for fraction, units in subsets.items()
+            }
+        )  # fmt: skip
+    return found
+
+
+def _means(units: LabelledUnits, values: np.ndarray, place: Mapping[int, int]) -> np.ndarray:
+    """Mean features of each unit's records, shape (units, features)."""
+    at = np.array([place[row] for row in units.rows.tolist()])
+    sums = np.add.reduceat(values[at], units.offsets[:-1], axis=0, dtype=np.float64)
+    return np.asarray(sums / units.counts[:, None])

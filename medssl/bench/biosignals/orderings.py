@@ -1,0 +1,81 @@
+"""Which of the published orderings hold here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from medssl.bench.biosignals.arms import NO_KOLEO, NO_MOMENTUM, SEGMENT
+from medssl.bench.biosignals.ranks import Geometry
+from medssl.bench.biosignals.scores import Score
+from medssl.evaluation.statistics import Interval
+
+RANKS: Final[dict[str, tuple[str, float]]] = {
+    NO_KOLEO: ("KoLeo raises the effective rank", 1.0),
+    NO_MOMENTUM: ("momentum raises the effective rank", 1.0),
+    "BYOL": ("contrast has a higher effective rank than BYOL", 1.0),
+    "ResNet-1D": ("EfficientNet has a higher effective rank than ResNet", 1.0),
+    "ViT-1D": ("ViT has a higher effective rank than EfficientNet", -1.0),
+}
+"""Arm → what was published (arXiv 2312.05409, second-hand), and the sign of recipe minus arm."""
+
+REPRODUCED: Final = "reproduced"
+OPPOSITE: Final = "the opposite"
+UNDECIDED: Final = "not decided"
+
+
+@dataclass(frozen=True)
+class Ordering:
+    """One published ordering and what was found.
+
+    Args:
+        claim: In words.
+        measure: By what.
+        found: Published recipe minus arm, paired.
+        verdict: `"reproduced"`, `"the opposite"` or `"not decided"`: whether the interval lies on
+            one side of zero, and on which.
+    """
+
+    claim: str
+    measure: str
+    found: Interval
+    verdict: str
+
+
+def judge(scores: Sequence[Score], geometry: Sequence[Geometry]) -> list[Ordering]:
+    """Compare with what was published: participant pairs by probes, the rest by effective rank."""
+    found = []
+    for one in scores:
+        if one.features == SEGMENT and one.difference is not None:
+            better = -1.0 if one.metric.higher_is_better else 1.0
+            found.append(
+                _ordering(
+                    "participant pairs beat segment pairs",
+                    f"{one.target}, {one.metric.label}",
+                    _turned(one.difference),
+                    -better,
+                )
+            )
+    for place in geometry:
+        if place.arm in RANKS and place.rank_difference is not None:
+            claim, sign = RANKS[place.arm]
+            gap = _turned(place.rank_difference)
+            found.append(_ordering(claim, "effective rank, centred", gap, sign))
+    return found
+
+
+def _ordering(claim: str, measure: str, gap: Interval, sign: float) -> Ordering:
+    """The verdict on recipe minus arm, which was published to have `sign`."""
+    verdict = UNDECIDED
+    if gap.excludes_zero:
+        verdict = REPRODUCED if gap.value * sign > 0 else OPPOSITE
+    return Ordering(claim, measure, gap, verdict)
+
+
+def _turned(gap: Interval) -> Interval:
+    """Arm minus recipe as recipe minus arm."""
+    return Interval(
+        -gap.value, -gap.high, -gap.low, gap.level, gap.n_participants, gap.n_records, gap.method,
+        gap.degenerate,
+    )  # fmt: skip

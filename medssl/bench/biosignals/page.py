@@ -1,0 +1,239 @@
+"""The page of the benchmark: tables with intervals, and which published orderings hold."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medssl.bench.biosignals.arms import BASE, arms
+from medssl.evaluation.statistics import Interval
+from medssl.finetuning.curve import percent
+from medssl.version import __version__
+
+if TYPE_CHECKING:
+    from medssl.bench.biosignals.run import LegResult, Options
+    from medssl.bench.biosignals.scores import Score
+
+_MARKS = {"better": " ▲", "worse": " ▼", "unclear": "", "": ""}
+
+
+def render(results: Sequence[LegResult], options: Options, pictures: Sequence[Path]) -> str:
+    """The page as Markdown; it holds no identifier.
+
+    Args:
+        results: Of each leg.
+        options: What was run.
+        pictures: Figures, which stand beside the page.
+    """
+    lines = [*_head(results, options), *_verdicts(results)]
+    for result in results:
+        lines += _leg(result, [p for p in pictures if p.stem.endswith(result.leg.name)])
+    lines += _how(results, options)
+    return "\n".join(lines) + "\n"
+
+
+def numbers(result: LegResult) -> dict[str, Any]:
+    """Everything that the page shows, as a JSON object."""
+    return {
+        "store": result.store_digest,
+        "records": result.records,
+        "participants": result.participants,
+        "seconds": {name: round(value, 1) for name, value in result.seconds.items()},
+        "scores": [
+            {
+                "target": s.target, "metric": s.metric.name, "features": s.features,
+                "interval": s.interval.to_dict(), "seeds": list(s.seeds),
+                "minus_recipe": s.difference.to_dict() if s.difference else None,
+                "verdict": s.verdict,
+            }
+            for s in result.scores
+        ],
+        "geometry": [
+            {
+                "arm": g.arm, "dim": g.dim, "effective_rank": g.rank.to_dict(),
+                "minus_recipe": g.rank_difference.to_dict() if g.rank_difference else None,
+                "icc": g.icc.to_dict(),
+            }
+            for g in result.geometry
+        ],
+        "orderings": [
+            {"claim": o.claim, "measure": o.measure, "recipe_minus_arm": o.found.to_dict(),
+             "verdict": o.verdict}
+            for o in result.orderings
+        ],
+        "label_curves": [
+            {
+                "target": p.target, "metric": p.metric.name, "model": p.model,
+                "fraction": p.fraction, "n_fit": p.n_fit, "interval": p.interval.to_dict(),
+                "seeds": list(p.seeds),
+                "minus_from_scratch": p.difference.to_dict() if p.difference else None,
+            }
+            for p in result.points
+        ],
+        "notes": result.notes,
+    }  # fmt: skip
+
+
+def _head(results: Sequence[LegResult], options: Options) -> list[str]:
+    import torch
+
+    minutes = sum(sum(result.seconds.values()) for result in results) / 60
+    steps = {
+        r.leg.name: options.steps or r.leg.config.pipeline["stages"]["pretrain"]["steps"]
+        for r in results
+    }
+    return [
+        "# Biosignals: the published recipe, its ablations and its rivals",
+        "",
+        "Printed by `medssl bench biosignals --data DATA`; the numbers stand in "
+        "`biosignals.json` beside this page. Nothing here was chosen by test participants.",
+        "",
+        f"- {date.today().isoformat()}, medssl {__version__}, torch {torch.__version__}, Python "
+        f"{platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, no GPU, "
+        f"{minutes:.0f} minutes",
+        f"- {options.seeds} seeds (weights, pairs, views) of every arm; steps: "
+        + ", ".join(f"{name} {count}" for name, count in steps.items()),
+        *(
+            f"- {r.leg.name}: store {r.store_digest[:16]}, {r.records} records; participants: "
+            + ", ".join(f"{r.participants.get(s, 0)} {s}" for s in ("train", "validation", "test"))
+            for r in results
+        ),
+        "",
+    ]
+
+
+def _verdicts(results: Sequence[LegResult]) -> list[str]:
+    lines = [
+        "## Published orderings",
+        "",
+        "Recipe minus arm, paired over participants, mean over seeds. *Reproduced* and *the "
+        "opposite*: the interval excludes zero; *not decided*: it does not.",
+        "",
+        "| leg | published | measured by | recipe − arm | verdict |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r.leg.name} | {o.claim} | {o.measure} | {_signed(o.found)} | {o.verdict} |"
+        for r in results
+        for o in r.orderings
+    ]
+    return [*lines, ""]
+
+
+def _leg(result: LegResult, pictures: Sequence[Path]) -> list[str]:
+    lines = [f"## {result.leg.config.title}", ""]
+    lines += [f"- {note}" for note in result.leg.config.notes]
+    lines += ["", *(f"![{p.stem.replace('_', ' ')}]({p.name})" for p in pictures), ""]
+    lines += _score_table(result)
+    lines += _geometry_table(result)
+    if result.points:
+        lines += _curve_table(result)
+    return lines
+
+
+def _score_table(result: LegResult) -> list[str]:
+    targets = list(dict.fromkeys(s.target for s in result.scores))
+    labels = {s.target: s.metric.label for s in result.scores}
+    names = list(dict.fromkeys(s.features for s in result.scores))
+    groups = {arm.name: arm.group for arm in arms()}
+    lines = [
+        "### Linear probes of frozen embeddings",
+        "",
+        "Mean over seeds with a 95 % interval over test participants. ▲ better, ▼ worse than the "
+        f"{BASE}: the paired difference's interval excludes zero.",
+        "",
+        "| | | " + " | ".join(f"{t} ({labels[t]})" for t in targets) + " |",
+        "|---" * (len(targets) + 2) + "|",
+    ]
+    for name in names:
+        cells = [_cell(result.scores, name, target) for target in targets]
+        lines.append(f"| {name} | {groups.get(name, 'no pretraining')} | {' | '.join(cells)} |")
+    return [*lines, "", *(f"- {note}" for note in result.notes), ""]
+
+
+def _cell(scores: Sequence[Score], name: str, target: str) -> str:
+    found = [s for s in scores if s.features == name and s.target == target]
+    return f"{_plain(found[0].interval)}{_MARKS[found[0].verdict]}" if found else "–"
+
+
+def _geometry_table(result: LegResult) -> list[str]:
+    loss = {run.arm: [] for run in result.runs}  # type: ignore[var-annotated]
+    for run in result.runs:
+        loss[run.arm].append(run.seconds)
+    lines = [
+        "### Effective rank and alikeness within participants",
+        "",
+        "Centred smooth effective rank and ICC(1) of held-out participants' records (at most 8 "
+        "each); ranks compare at equal dimension only.",
+        "",
+        "| | dim | effective rank | minus recipe | ICC(1) | seconds a run |",
+        "|---|---|---|---|---|---|",
+    ]
+    for g in result.geometry:
+        gap = _signed(g.rank_difference) if g.rank_difference else ""
+        times = loss.get(g.arm)
+        shown = f"{sum(times) / len(times):.0f}" if times else ""
+        lines.append(
+            f"| {g.arm} | {g.dim} | {_plain(g.rank, 1)} | {gap} | {_plain(g.icc)} | {shown} |"
+        )
+    return [*lines, ""]
+
+
+def _curve_table(result: LegResult) -> list[str]:
+    lines = [
+        "### Label curves",
+        "",
+        "The published recipe's encoder; the same labelled participants, steps and test "
+        "participants for all. The last column is the paired difference from training from "
+        "scratch.",
+        "",
+        "| target | labels | model | value | minus from scratch |",
+        "|---|---|---|---|---|",
+    ]
+    for p in result.points:
+        gap = ""
+        if p.difference is not None:
+            verdict = p.difference.verdict(higher_is_better=p.metric.higher_is_better)
+            gap = f"{_signed(p.difference)}{_MARKS[verdict]}"
+        lines.append(
+            f"| {p.target} ({p.metric.label}) | {percent(p.fraction)}, {p.n_fit} participants | "
+            f"{p.model} | {_plain(p.interval)} | {gap} |"
+        )
+    return [*lines, ""]
+
+
+def _how(results: Sequence[LegResult], options: Options) -> list[str]:
+    count = sum(s.difference is not None for r in results for s in r.scores)
+    count += sum(p.difference is not None for r in results for p in r.points)
+    return [
+        "## How to read this",
+        "",
+        "- Intervals: 95 %, BCa bootstrap over test participants of the mean over seeds "
+        "(effective rank: delete-group jackknife); differences are paired. They do not tell how "
+        f"far the seed decides: `biosignals.json` holds each of the {options.seeds}.",
+        f"- {count} comparisons, not corrected for their number: about {count * 0.05:.0f} would "
+        "exclude zero by chance alone.",
+        "- All arms share data, split, steps, batch, head, views and optimiser; a rival keeps its "
+        "published temperature or weights. What was tried on validation participants before is in "
+        "docs/wearables.md.",
+        "- Minutes: "
+        + "; ".join(
+            f"{r.leg.name} " + ", ".join(f"{k} {v / 60:.1f}" for k, v in r.seconds.items())
+            for r in results
+        )
+        + ".",
+        "",
+    ]
+
+
+def _plain(interval: Interval, digits: int = 3) -> str:
+    value, low, high = interval.value, interval.low, interval.high
+    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _signed(interval: Interval) -> str:
+    return f"{interval.value:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"

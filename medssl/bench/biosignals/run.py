@@ -1,0 +1,212 @@
+"""Run the benchmark: ingest, train every arm, draw label curves, score, and write the page."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medssl.bench.biosignals.arms import BASE, Arm, arms
+from medssl.bench.biosignals.legs import Leg, LegName, load_leg
+from medssl.bench.biosignals.training import Report, Run, prepare, run_jobs, train
+from medssl.config import merge
+
+if TYPE_CHECKING:
+    from medssl.bench.biosignals.curves import Point
+    from medssl.bench.biosignals.orderings import Ordering
+    from medssl.bench.biosignals.ranks import Geometry
+    from medssl.bench.biosignals.scores import Score
+
+HEAVY_SEEDS = 3
+"""Untrained encoders beside the arms."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run.
+
+    Args:
+        data: Folder with one folder for each data set.
+        root: Where outputs stand; a benchmark that was killed goes on from there.
+        seeds: Seeds of every arm.
+        steps: Steps of every arm; None as the leg's file says.
+        workers: Processes that train, each with one thread.
+        arms: Names of the arms to run; None runs all. The published recipe is always run.
+        curves: Whether to draw label curves.
+    """
+
+    data: Path
+    root: Path
+    seeds: int = 3
+    steps: int | None = None
+    workers: int = 2
+    arms: tuple[str, ...] | None = None
+    curves: bool = True
+
+
+@dataclass
+class LegResult:
+    """What one leg gave."""
+
+    leg: Leg
+    store_digest: str = ""
+    participants: dict[str, int] = field(default_factory=dict)
+    records: int = 0
+    runs: list[Run] = field(default_factory=list)
+    scores: list[Score] = field(default_factory=list)
+    geometry: list[Geometry] = field(default_factory=list)
+    orderings: list[Ordering] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def run_leg(name: LegName, options: Options, *, report: Report) -> LegResult:
+    """Run one leg from raw files to scores.
+
+    Args:
+        name: Which leg.
+        options: What to run.
+        report: Called with lines of progress.
+
+    Raises:
+        StageError: The data are not there, or an arm cannot be run.
+    """
+    leg = load_leg(name, options.data)
+    chosen = [a for a in arms() if options.arms is None or a.name in (BASE, *options.arms)]
+    chosen = [_changed(arm, leg.config.tuned.get(arm.name, {}), options.steps) for arm in chosen]
+    result = LegResult(leg)
+    clock = _Clock(result.seconds)
+    folders = prepare(leg, options.root, workers=options.workers)
+    clock.stop("ingest")
+    report(f"{name}: ingested")
+    result.runs = train(
+        leg, chosen, options.seeds, options.root, workers=options.workers, report=report
+    )
+    clock.stop("pretraining and embedding")
+    curves = _curves(leg, chosen[0], options, report) if options.curves else {}
+    clock.stop("label curves: training")
+    _score(result, folders, curves, report)
+    clock.stop("scoring")
+    return result
+
+
+def _changed(arm: Arm, tuned: dict[str, Any], steps: int | None) -> Arm:
+    changes = tuned if steps is None else {**tuned, "steps": steps}
+    return Arm(name=arm.name, group=arm.group, pretrain=merge(dict(arm.pretrain), changes))
+
+
+def _curves(leg: Leg, base: Arm, options: Options, report: Report) -> dict[str, list[Path]]:
+    """Output folders of the finetune stage, by target and in the order of the seeds."""
+    from medssl.bench.biosignals.curves import curve_jobs
+
+    jobs = [job for _, job in curve_jobs(leg, base, options.seeds, options.root)]
+    done = run_jobs(
+        jobs, workers=options.workers,
+        report=lambda line: report(f"{leg.name}, label curves: {line}"),
+    )  # fmt: skip
+    found: dict[str, list[Path]] = {}
+    for run in done:
+        found.setdefault(run.arm, []).append(run.folders["finetune"])
+    return found
+
+
+def _score(
+    result: LegResult, folders: dict[str, Path], curves: dict[str, list[Path]], report: Report
+) -> None:
+    from medssl.bench.biosignals.baselines import baseline_tables, untrained_embeddings
+    from medssl.bench.biosignals.curves import score_curve
+    from medssl.bench.biosignals.orderings import judge
+    from medssl.bench.biosignals.ranks import measure
+    from medssl.bench.biosignals.scores import score_arms
+    from medssl.evaluation.baselines import UNTRAINED
+    from medssl.evaluation.embeddings import Embeddings
+    from medssl.evaluation.probes import ProbeConfig
+    from medssl.reduction.selection import Selection
+    from medssl.sampling.splits import TRAIN, SplitConfig, assign_splits
+    from medssl.stages.ingest import store_folder
+    from medssl.stages.reduce import SELECTION
+    from medssl.store import Store
+
+    leg = result.leg
+    store = Store.open(store_folder(folders["ingest"]))
+    modality = leg.config.pipeline["stages"]["pretrain"]["modality"]
+    rows = Selection.read(folders["reduce"] / SELECTION).rows(store, store.rows(modality=modality))
+    split = SplitConfig.model_validate(leg.config.pipeline["split"])
+    splits = assign_splits(store.participants, split)
+    people = set(store.column("participant", rows).tolist())
+    result.store_digest, result.records = store.digest, len(rows)
+    for name in people:
+        result.participants[splits[name]] = result.participants.get(splits[name], 0) + 1
+    embeddings: dict[str, list[Embeddings]] = {}
+    for run in result.runs:
+        embeddings.setdefault(run.arm, []).append(
+            Embeddings.read(run.folders["embed"] / "embeddings.parquet")
+        )
+    trained = [name for name in people if splits[name] == TRAIN]
+    fit_rows = rows[[splits[p] == TRAIN for p in store.column("participant", rows)]]
+    base_bundle = result.runs[0].folders["pretrain"] / "bundle"
+    report(f"{leg.name}: baselines")
+    untrained = untrained_embeddings(store, rows, fit_rows, base_bundle, seeds=HEAVY_SEEDS)
+    tables = baseline_tables(store, rows, fit_rows, modality)
+    report(f"{leg.name}: scores")
+    probe = ProbeConfig.model_validate(leg.config.pipeline["stages"]["probe"])
+    result.scores, result.notes = score_arms(
+        store, {**embeddings, UNTRAINED: untrained}, tables, probe, leg.config.metrics, splits,
+        pretraining=trained,
+    )  # fmt: skip
+    held_out = [name for name in people if splits[name] != TRAIN]
+    result.geometry = measure({**embeddings, UNTRAINED: untrained}, held_out)
+    result.orderings = judge(result.scores, result.geometry)
+    for curve in leg.config.curves:
+        if curve.target in curves:
+            points, notes = score_curve(store, rows, splits, leg, curve, curves[curve.target])
+            result.points += points
+            result.notes += notes
+
+
+class _Clock:
+    """Seconds of each part, one after the other."""
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self._seconds = seconds
+        self._since = time.monotonic()
+
+    def stop(self, part: str) -> None:
+        """The part that ends now."""
+        now = time.monotonic()
+        self._seconds[part] = now - self._since
+        self._since = now
+
+
+def run_bench(legs: Sequence[LegName], options: Options, out: Path, *, report: Report) -> Path:
+    """Run the legs and write page and figures.
+
+    Args:
+        legs: Which.
+        options: What to run.
+        out: The page, Markdown; figures and numbers stand beside it.
+        report: Called with lines of progress.
+
+    Returns:
+        The page.
+
+    Raises:
+        StageError: The data are not there, or an arm cannot be run.
+    """
+    from medssl.bench.biosignals.figures import draw
+    from medssl.bench.biosignals.page import numbers, render
+    from medssl.files import replacing
+
+    results = [run_leg(name, options, report=report) for name in legs]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    pictures = [path for result in results for path in draw(result, out)]
+    facts: dict[str, Any] = {result.leg.name: numbers(result) for result in results}
+    with replacing(out.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    with replacing(out) as temporary:
+        temporary.write_text(render(results, options, pictures), encoding="utf-8")
+    return out

@@ -1,0 +1,179 @@
+"""Probe scores of every arm beside what needs no pretraining, with paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from medssl.bench.biosignals.arms import BASE
+from medssl.evaluation.baselines import FeatureTable, embedding_features
+from medssl.evaluation.cases import Case, build_case
+from medssl.evaluation.embeddings import Embeddings
+from medssl.evaluation.metrics import METRICS, Metric, weighted_metric
+from medssl.evaluation.predictions import Predictions
+from medssl.evaluation.probe import Entry, predict_entries
+from medssl.evaluation.probes import ProbeConfig
+from medssl.evaluation.statistics import Interval, Replicates, resample
+from medssl.store import Store
+
+_SEPARATOR = "\0"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric of one target for one set of features.
+
+    Args:
+        target: What is predicted.
+        metric: How it is scored.
+        features: Name of the arm or baseline.
+        interval: Mean over seeds, with its interval over participants.
+        seeds: The value of each seed.
+        difference: Minus the published recipe, paired; None for itself.
+        n_fit: Fitted participants.
+    """
+
+    target: str
+    metric: Metric
+    features: str
+    interval: Interval
+    seeds: tuple[float, ...]
+    difference: Interval | None
+    n_fit: int
+
+    @property
+    def verdict(self) -> str:
+        """Against the published recipe: `"better"`, `"worse"`, `"unclear"`; empty for itself."""
+        if self.difference is None:
+            return ""
+        return self.difference.verdict(higher_is_better=self.metric.higher_is_better)
+
+
+def score_arms(
+    store: Store,
+    embeddings: Mapping[str, Sequence[Embeddings]],
+    baselines: Sequence[FeatureTable],
+    config: ProbeConfig,
+    metrics: Mapping[str, str],
+    splits: Mapping[str, str],
+    *,
+    pretraining: Sequence[str],
+) -> tuple[list[Score], list[str]]:
+    """Score every arm and baseline on every target, on the same participants.
+
+    Args:
+        store: Labels.
+        embeddings: Of each arm, one table per seed, all of the same records.
+        baselines: Other features.
+        config: Targets, splits and bootstrap.
+        metrics: The metric for each target.
+        splits: Participant → split.
+        pretraining: Participants that the encoders were pretrained on.
+
+    Returns:
+        Scores, and notes on who was scored.
+    """
+    reference = embeddings[BASE][0]
+    fixed = {
+        name: Entry(tuple(embedding_features(one, name) for one in seeds))
+        for name, seeds in embeddings.items()
+    } | {table.name: Entry((table,)) for table in baselines}
+    scores: list[Score] = []
+    notes: list[str] = []
+    for target in config.targets:
+        case = build_case(
+            target, reference, store.participants, store.record_labels, splits, config, pretraining
+        )
+        notes += [f"{target.name}: {note}" for note in case.notes]
+        if case.problem:
+            notes.append(f"{target.name}: {case.problem}")
+            continue
+        metric = next(m for m in METRICS[target.kind] if m.name == metrics[target.name])
+        found = predict_entries(case, fixed, reference, config)
+        scores += _score(case, metric, found, config)
+        notes.append(
+            f"{target.name}: fitted on {case.n_fit} participants, scored on {case.n_score} "
+            f"({case.n_records} records)."
+        )
+    return scores, notes
+
+
+def _score(
+    case: Case, metric: Metric, found: Mapping[str, Predictions], config: ProbeConfig
+) -> list[Score]:
+    drawn = resample(
+        {name: weighted_metric(metric, predictions) for name, predictions in found.items()},
+        case.participants[case.scored],
+        replicates=config.bootstrap,
+        seed=config.seed,
+        n_records=case.n_records,
+        method=config.interval,
+    )
+    return [
+        Score(
+            target=case.target.name,
+            metric=metric,
+            features=name,
+            interval=drawn.interval(name, level=config.level, reading=metric.reading),
+            seeds=each_seed(metric, predictions),
+            difference=difference(drawn, name, BASE, metric, config.level),
+            n_fit=predictions.n_fit,
+        )
+        for name, predictions in found.items()
+    ]
+
+
+def difference(
+    drawn: Replicates, first: str, second: str, metric: Metric, level: float
+) -> Interval | None:
+    """Interval of first − second; None for one and the same."""
+    if first == second:
+        return None
+    return drawn.difference(first, second, level=level, reading=metric.reading)
+
+
+def each_seed(metric: Metric, predictions: Predictions) -> tuple[float, ...]:
+    """The metric of each run alone, on all scored rows."""
+    everyone = np.ones((1, len(predictions.participants)))
+    values = []
+    for run in range(len(predictions.scores)):
+        one = _one_run(predictions, run)
+        values.append(float(weighted_metric(metric, one)(everyone)[0]))
+    return tuple(values)
+
+
+def _one_run(predictions: Predictions, run: int) -> Predictions:
+    from dataclasses import replace
+
+    here = slice(run, run + 1)
+    return replace(
+        predictions,
+        scores=predictions.scores[here],
+        folds=predictions.folds[here],
+        base=predictions.base[here],
+    )
+
+
+def to_frame(scores: Sequence[Score]) -> pd.DataFrame:
+    """Scores as a table of numbers, one row each."""
+    rows: list[dict[str, Any]] = []
+    for one in scores:
+        row: dict[str, Any] = {
+            "target": one.target, "metric": one.metric.name, "features": one.features,
+            "value": one.interval.value, "low": one.interval.low, "high": one.interval.high,
+            "n": one.interval.n_participants, "n_fit": one.n_fit, "verdict": one.verdict,
+        }  # fmt: skip
+        for number, value in enumerate(one.seeds):
+            row[f"seed {number}"] = value
+        if one.difference is not None:
+            row |= {
+                "difference": one.difference.value,
+                "difference_low": one.difference.low,
+                "difference_high": one.difference.high,
+            }
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -1,0 +1,92 @@
+"""Choosing each arm's learning rate on validation participants; the test is not looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from medssl.bench.biosignals.arms import BASE, Arm
+from medssl.bench.biosignals.legs import Leg
+from medssl.bench.biosignals.scores import Score, score_arms
+from medssl.bench.biosignals.training import Report, prepare, train
+from medssl.config import merge
+from medssl.evaluation.embeddings import Embeddings
+from medssl.evaluation.probes import ProbeConfig
+from medssl.sampling.splits import TRAIN, VALIDATION, SplitConfig, assign_splits
+from medssl.stages.ingest import store_folder
+from medssl.store import Store
+
+LEARNING_RATES: Final = (3e-4, 1e-3, 3e-3)
+MINIMUM: Final = 20
+"""Validation participants that a target needs to have a say."""
+
+
+def candidates(arms: Sequence[Arm]) -> list[Arm]:
+    """Every arm with every learning rate; the recipe's middle one keeps its name."""
+    found = []
+    for arm in arms:
+        for rate in LEARNING_RATES:
+            middle = arm.name == BASE and rate == LEARNING_RATES[1]
+            changed = merge(dict(arm.pretrain), {"optimiser": {"learning_rate": rate}})
+            name = arm.name if middle else f"{arm.name}, {rate:g}"
+            found.append(Arm(name=name, group=arm.name, pretrain=changed))
+    return found
+
+
+def tune(leg: Leg, arms: Sequence[Arm], root: Any, *, workers: int, report: Report) -> pd.DataFrame:
+    """Score candidates on validation participants, fitted on training participants.
+
+    Args:
+        leg: The leg; what it has chosen before is put aside.
+        arms: Whose learning rates.
+        root: Where outputs stand.
+        workers: Processes that train.
+        report: Called with lines of progress.
+
+    Returns:
+        One row per candidate: its arm, learning rate, the score of each target, and `chosen`: the
+        arm's best mean rank over targets with at least `MINIMUM` validation participants.
+    """
+    folders = prepare(leg, root, workers=workers)
+    tried = candidates(arms)
+    runs = train(leg, tried, 1, root, workers=workers, report=report)
+    store = Store.open(store_folder(folders["ingest"]))
+    splits = assign_splits(
+        store.participants, SplitConfig.model_validate(leg.config.pipeline["split"])
+    )
+    probe = ProbeConfig.model_validate(
+        {
+            **leg.config.pipeline["stages"]["probe"],
+            "fit_on": [TRAIN], "score_on": [VALIDATION], "bootstrap": 100,
+        }
+    )  # fmt: skip
+    embeddings = {
+        run.arm: [Embeddings.read(run.folders["embed"] / "embeddings.parquet")] for run in runs
+    }
+    trained = [name for name, split in splits.items() if split == TRAIN]
+    scores, _ = score_arms(
+        store, embeddings, [], probe, leg.config.metrics, splits, pretraining=trained
+    )
+    return _table(tried, scores)
+
+
+def _table(tried: Sequence[Arm], scores: Sequence[Score]) -> pd.DataFrame:
+    rows = []
+    for arm in tried:
+        own = [s for s in scores if s.features == arm.name]
+        rate = arm.pretrain["optimiser"]["learning_rate"]
+        row: dict[str, Any] = {"arm": arm.group, "learning_rate": rate}
+        rows.append(row | {s.target: s.interval.value for s in own})
+    frame = pd.DataFrame(rows)
+    counted = {s.target: s for s in scores if s.interval.n_participants >= MINIMUM}
+    ranks = [
+        frame.groupby("arm")[name].rank(ascending=not one.metric.higher_is_better)
+        for name, one in counted.items()
+    ]
+    frame["mean_rank"] = np.mean(ranks, axis=0)
+    best = frame.groupby("arm")["mean_rank"].transform("min")
+    frame["chosen"] = (frame["mean_rank"] == best) & ~frame.duplicated(["arm", "mean_rank"])
+    return frame
