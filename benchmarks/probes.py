@@ -48,7 +48,9 @@ from medssl.evaluation.metrics.regression import prepare_mae
 from medssl.evaluation.models import ModelConfig, nested_cross_validate
 from medssl.evaluation.statistics import draw_counts, resample
 
-QUICK = {"participants": 100, "records": 4, "dimensions": 16, "replicates": 100}
+QUICK = {"participants": 100, "records": 4, "dimensions": 16, "replicates": 100, "wide": 40}
+WIDE = 9_996
+"""Features of the wide data, as many as MiniRocket has."""
 SEED = 0
 Kind = str
 
@@ -87,6 +89,16 @@ def make_data(participants: int, records: int, dimensions: int, folds: int) -> D
     y = np.repeat(y, records)
     dealt = grouped_folds(names, y, folds=folds, seed=SEED)
     return Data(scattered @ mix.T, y, names, dealt)
+
+
+def make_wide(participants: int, folds: int) -> Data:
+    """Many more features than participants: mixtures of 32 directions, and noise."""
+    rng = np.random.default_rng(SEED)
+    places = rng.normal(size=(participants, 32))
+    x = places @ rng.normal(size=(32, WIDE)) + 3 * rng.normal(size=(participants, WIDE))
+    y = places[:, 0] + rng.normal(size=participants)
+    names = np.array([f"p{number:06d}" for number in range(participants)])
+    return Data(x, y, names, grouped_folds(names, y, folds=folds, seed=SEED))
 
 
 def pipeline(kind: Kind, solver: str, config: ModelConfig) -> tuple[object, dict[str, object]]:
@@ -140,7 +152,7 @@ def timed(function: Callable[[], object], rounds: int = 1) -> tuple[float, objec
 
 
 def compare_probes(
-    data: Data, solver: str, config: ModelConfig, rounds: int, console: Console
+    data: Data, wide: Data, solver: str, config: ModelConfig, rounds: int, console: Console
 ) -> tuple[Table, dict[Kind, np.ndarray]]:
     """The table of nested cross-validations, and medssl's scores."""
     table = Table(box=box.MARKDOWN, title="Nested cross-validation of a linear probe")
@@ -150,14 +162,19 @@ def compare_probes(
     ):  # fmt: skip
         table.add_column(heading, justify="right", no_wrap=True)
     kept = {}
-    for kind, name in (("regression", "ridge"), ("binary", f"logistic, {solver}")):
+    # scikit-learn's logistic regression has no fast way for wide features.
+    for kind, name, some in (
+        ("regression", f"ridge, {len(wide.x):,} × {WIDE:,}", wide),
+        ("regression", "ridge", data),
+        ("binary", f"logistic, {solver}", data),
+    ):
         with console.status(f"{name}: scikit-learn"):
             theirs, (expected, wanted) = timed(
-                lambda kind=kind: with_scikit_learn(data, kind, solver, config)
+                lambda kind=kind, some=some: with_scikit_learn(some, kind, solver, config)
             )
         with console.status(f"{name}: medssl"):
             ours, (scores, penalties) = timed(
-                lambda kind=kind: with_medssl(data, kind, config), rounds
+                lambda kind=kind, some=some: with_medssl(some, kind, config), rounds
             )
         same = int(np.isclose(penalties, wanted, rtol=1e-9).sum())
         difference = np.abs(scores - expected).max() / expected.std()
@@ -227,6 +244,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--records", type=int, default=10, help="of each participant")
     parser.add_argument("--dimensions", type=int, default=256)
     parser.add_argument("--folds", type=int, default=5, help="outer and inner")
+    parser.add_argument("--wide", type=int, default=200, help="participants of the wide data")
     parser.add_argument("--replicates", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=3, help="of medssl; the median counts")
     parser.add_argument("--solver", default="newton-cholesky", help="of LogisticRegression")
@@ -242,12 +260,13 @@ def main() -> None:
     console = Console(width=max(120, Console().width))
     config = ModelConfig(inner_folds=options.folds)
     data = make_data(options.participants, options.records, options.dimensions, options.folds)
+    wide = make_wide(options.wide, options.folds)
     with threadpool_limits(1), warnings.catch_warnings():
         for category in (ConvergenceWarning, LinAlgWarning):  # of the smallest penalties
             warnings.simplefilter("ignore", category)
         small = make_data(40, 2, 4, 2)  # imports and first calls are not timed
-        compare_probes(small, options.solver, config, 1, console)
-        probes, scores = compare_probes(data, options.solver, config, options.rounds, console)
+        compare_probes(small, small, options.solver, config, 1, console)
+        probes, scores = compare_probes(data, wide, options.solver, config, options.rounds, console)
         bootstraps = compare_bootstraps(data, scores, options.replicates, options.rounds, console)
     console.print(probes)
     console.print(bootstraps)

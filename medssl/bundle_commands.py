@@ -74,6 +74,8 @@ def _facts(card: Card, digest: str) -> Iterator[tuple[str, str]]:
         f"{contract.modality.value}, {', '.join(contract.channels)} in {contract.units}, "
         f"{contract.length} samples at {contract.rate:g} Hz ({contract.seconds:g} s)",
     )
+    if contract.filter is not None:
+        yield "filter", contract.filter.label
     for name in _TOLD:
         if name in card.training:
             yield name, str(card.training[name])

@@ -225,7 +225,9 @@ def bench() -> None:
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--steps", type=click.IntRange(1), help="Of every arm, instead of the leg's own.")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
-@click.option("--leg", "legs", type=click.Choice(["ecg", "ppg"]), multiple=True, help="Only these.")
+@click.option(
+    "--leg", "legs", type=click.Choice(["ecg", "ppg", "moments"]), multiple=True, help="Only these."
+)
 @click.option("--arm", "arms", multiple=True, help="Only the published recipe and these.")
 @click.option("--curves/--no-curves", default=True, show_default=True, help="Label curves.")
 def biosignals(
@@ -233,11 +235,11 @@ def biosignals(
     legs: tuple[Any, ...], arms: tuple[str, ...], curves: bool,
 ) -> None:  # fmt: skip
     """The published wearable recipe, its ablations and its rivals, on open PPG and ECG."""
-    from medssl.bench.biosignals.legs import LEGS
+    from medssl.bench.biosignals.legs import LEGS, MOMENTS
     from medssl.bench.biosignals.run import Options, run_bench
 
     options = Options(data, root, seeds, steps, workers, arms or None, curves)
-    page = run_bench(legs or LEGS, options, out, report=click.echo)
+    page = run_bench(legs or (*LEGS, MOMENTS), options, out, report=click.echo)
     click.echo(page.read_text(encoding="utf-8"))
 
 

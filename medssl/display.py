@@ -31,6 +31,8 @@ from medssl.stages.neighbours import NEIGHBOURS as CASES
 from medssl.stages.pipeline import Step
 from medssl.stages.pretrain import BUNDLE
 from medssl.stages.probe import PROBES, TABLE
+from medssl.stages.rivals import RIVALS
+from medssl.stages.rivals import TABLE as RIVALS_TABLE
 from medssl.tracking import tracking_uri
 
 if TYPE_CHECKING:
@@ -83,16 +85,18 @@ class Display:
         for step in steps:
             if step.stage == "embed":
                 self._rank(step.summary or {})
-        if "probe" in folders:
-            self.probes(folders["probe"] / PROBES)
+        if "rivals" in folders:  # all that stands in the probe table, and more
+            self.probes(folders["rivals"] / RIVALS, folders["rivals"] / RIVALS_TABLE)
+        elif "probe" in folders:
+            self.probes(folders["probe"] / PROBES, folders["probe"] / TABLE)
         if "finetune" in folders:
             self.curve(folders["finetune"] / CURVE)
         if "neighbours" in folders:
             self.retrieval(folders["neighbours"] / RETRIEVAL)
         self._places(folders)
 
-    def probes(self, path: Path) -> None:
-        """The probe table: every score beside its baselines."""
+    def probes(self, path: Path, whole: Path) -> None:
+        """The probe table: every score beside its baselines; `whole` has all metrics."""
         value = json.loads(path.read_text(encoding="utf-8"))
         against = {(d["target"], d["metric"], d["baseline"]): d for d in value["differences"]}
         rows = [row for row in value["rows"] if row["metric"] in MAIN_METRICS]
@@ -116,7 +120,7 @@ class Display:
             )
             shown = group
         self.console.print(table)
-        self.console.print(f"[dim]All metrics: {path.with_name(TABLE)}[/]", soft_wrap=True)
+        self.console.print(f"[dim]All metrics: {whole}[/]", soft_wrap=True)
         for note in value["notes"]:
             self.console.print(f"[dim]{note}[/]")
 
@@ -225,10 +229,34 @@ class Display:
             )  # fmt: skip
         self.console.print()
         self.console.print(shown)
+        self._grades(records)
         reasons = store.ledger["reason"].value_counts().to_pylist()
         if reasons:
             counted = ", ".join(f"{r['values']}: {r['counts']:,}" for r in reasons)
             self.console.print(f"\nledger (files that gave no record): {counted}")
+
+    def _grades(self, records: Any) -> None:
+        """Components of signal quality: medians over records, and shares of all samples."""
+        import pandas as pd
+
+        from medssl.store.schema import GRADES
+
+        frame = records.select(["source", "modality", *GRADES.values()]).to_pandas()
+        if frame[list(GRADES.values())].isna().all(axis=None):
+            return
+        table = Table(
+            "source", "modality", *GRADES, box=None, pad_edge=False, title_justify="left",
+            title="\nComponents of quality: medians, and shares of all samples",
+        )  # fmt: skip
+        for (source, modality), group in frame.groupby(["source", "modality"]):
+            cells = []
+            for name, column in GRADES.items():
+                share = name in ("flat", "clipped", "missing")
+                value = group[column].mean() if share else group[column].median()
+                form = "{:.2%}" if share else "{:.2f}"
+                cells.append("–" if pd.isna(value) else form.format(value))
+            table.add_row(source, modality, *cells)
+        self.console.print(table)
 
     def ledger(self, store: Store, reason: str | None) -> None:
         """Files that gave no record, by reason, with the remedy of each reason."""
@@ -278,15 +306,32 @@ def _losses(summary: Mapping[str, Any]) -> list[str]:
     return lost
 
 
+def _caveats(summary: Mapping[str, Any]) -> list[str]:
+    """What a reader of any number of this ingest should know."""
+    told = [
+        f"{name}: each recording counts as a participant"
+        for name in summary.get("assumed_participants", ())
+    ]
+    return told + [
+        f"{name}: times {1000 * jitter['median']:.3g} ms off an even grid"
+        f" (at most {1000 * jitter['max']:.3g})"
+        for name, jitter in summary.get("jitter", {}).items()
+        if jitter["max"] >= 0.0001
+    ]
+
+
 def _facts(step: Step) -> str:
     summary = step.summary or {}
     if step.stage == "ingest":
         text = f"{summary['records']} records of {summary['participants']} participants"
-        return "; ".join([text, *_losses(summary)])
+        return "; ".join([text, *_caveats(summary), *_losses(summary)])
     if step.stage == "reduce":
         counts = dict(summary["records"])
         kept = f"{counts.pop('kept')} kept"
-        return ", ".join([kept, *(f"{counts[name]} {name}" for name in sorted(counts))])
+        parts = [kept, *(f"{counts[name]} {name}" for name in sorted(counts))]
+        ungraded = summary.get("not_graded", {})
+        parts += [f"{count} kept without {name}" for name, count in sorted(ungraded.items())]
+        return ", ".join(parts)
     if step.stage == "pretrain":
         return (
             f"{summary['parameters']:,} parameters, {summary['steps']} steps on "

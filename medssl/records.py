@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
 
+from medssl.arrays import all_finite, channel_names, checked_rate, one_recording, real_numbers
 from medssl.config import StrictModel
 from medssl.errors import ContractError
 from medssl.files import digest_bytes
-from medssl.types import Array, Modality, ParticipantId
+from medssl.filters import Filter
+from medssl.types import Array, Modality, ParticipantId, Segments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +36,13 @@ class Record:
         units: Physical unit of the samples, such as `"mV"`; `"counts"` for raw converter output.
         start: Where the segment begins in its recording (seconds).
         quality: Signal quality in [0, 1], 0 for flat or peakless; None when not graded.
+        grades: Components of signal quality by name (`store.schema.GRADES`); empty when not graded.
         study: Imaging examination, if any.
         site: Where it was recorded, if known.
         device: What recorded it, if known.
         source: Name of the configured source that it came from, such as `"ppg_bp"`.
+        filter: What was filtered out before resampling, as JSON; None when nothing was.
+        overlap: Seconds that neighbouring segments of the recording share; None when not known.
     """
 
     participant: ParticipantId
@@ -54,6 +60,9 @@ class Record:
     site: str | None = None
     device: str | None = None
     source: str = ""
+    filter: str | None = None
+    overlap: float | None = None
+    grades: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -61,6 +70,7 @@ class Record:
         origin = (
             self.participant, self.session, self.recording, self.modality.value,
             self.source_digest, ",".join(self.channels), repr(self.rate), repr(self.start),
+            *([] if self.filter is None else [self.filter]),
         )  # fmt: skip
         return "r" + digest_bytes("\0".join(origin).encode())[:20]
 
@@ -85,7 +95,12 @@ class Contract(StrictModel):
     channels: tuple[str, ...] = Field(min_length=1, description="names, in order")
     units: str = Field(description="physical unit of the samples")
     length: PositiveInt = Field(description="samples in one segment")
-    filter: str = Field("none", description="filter applied before resampling")
+    overlap: NonNegativeFloat = Field(
+        0.0, description="seconds that neighbouring segments of one recording share"
+    )
+    filter: Filter | None = Field(
+        None, description="applied at the recording's own rate, before resampling"
+    )
     resampling: str = Field(
         "polyphase (scipy.signal.resample_poly, Kaiser window, beta 5.0)",
         description="how ingest brought recordings to `rate`",
@@ -96,64 +111,69 @@ class Contract(StrictModel):
         description="applied by the encoder itself, to the resampled segment",
     )
 
+    @field_validator("filter", mode="before")
+    @classmethod
+    def _read_filter(cls, value: Any) -> Any:
+        """Bundles of before there were filters say "none" in words."""
+        return None if value == "none" else value
+
     @property
     def seconds(self) -> float:
         """Duration of one segment (seconds)."""
         return self.length / self.rate
 
-    def check(self, array: Any, *, rate: float, channels: tuple[str, ...] | list[str]) -> None:
+    @property
+    def step(self) -> int:
+        """Samples between the starts of neighbouring segments."""
+        return max(1, self.length - round(self.overlap * self.rate))
+
+    def check(
+        self,
+        array: Any,
+        *,
+        rate: float,
+        channels: Sequence[str],
+        units: str | None = None,
+    ) -> None:
         """Refuse an input that breaks the contract.
 
         Args:
             array: Waveform of shape (channels, time), at least one segment long.
             rate: Its samples per second (Hz).
             channels: Its channel names, in order.
+            units: Its unit; None trusts that it is the contract's.
 
         Raises:
             ContractError: Says what is wrong, and how to put it right.
         """
-        if np.ma.is_masked(array):
-            msg = "the array masks some samples: cut the recording at the gaps before embedding"
+        values, names, found = real_numbers(array), channel_names(channels), checked_rate(rate)
+        remedy = f"pass it through prepare(signal, rate={found:g}, channels={list(names)}, units=…)"
+        if not np.isclose(found, self.rate, rtol=1e-6):
+            msg = f"the signal has {found:g} Hz and this encoder expects {self.rate:g} Hz: {remedy}"
             raise ContractError(msg)
-        try:
-            array = np.asarray(array)
-            rate = float(rate)
-        except (TypeError, ValueError) as error:
-            msg = f"give one array of shape (channels, time) and its rate in Hz, not rate={rate!r}"
-            raise ContractError(msg) from error
-        if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
-            msg = f"the array holds {array.dtype}; give real numbers in {self.units}"
-            raise ContractError(msg)
-        if not np.isclose(rate, self.rate, rtol=1e-6):
+        if names != self.channels:
             msg = (
-                f"the signal has {rate:g} Hz and this encoder expects {self.rate:g} Hz: "
-                f"pass medssl.resample(signal, from_rate={rate:g}, to_rate={self.rate:g})"
+                f"the channels are {list(names)} and this encoder expects {list(self.channels)}: "
+                f"name them so, or {remedy} to select and order them"
             )
             raise ContractError(msg)
-        if tuple(channels) != self.channels:
-            msg = (
-                f"the channels are {list(channels)} and this encoder expects "
-                f"{list(self.channels)}: select, order and name them so"
-            )
+        if units is not None and units != self.units:
+            msg = f"the signal is in {units} and this encoder expects {self.units}: {remedy}"
             raise ContractError(msg)
-        if array.ndim != 2 or array.shape[0] != len(self.channels):
+        one_recording(values, names)
+        if values.shape[1] < self.length:
             msg = (
-                f"the array has shape {array.shape} and this encoder expects "
-                f"({len(self.channels)}, time): reshape one recording to (channels, time)"
-            )
-            raise ContractError(msg)
-        if array.shape[1] < self.length:
-            msg = (
-                f"the signal has {array.shape[1]} samples and one segment needs {self.length} "
+                f"the signal has {values.shape[1]} samples and one segment needs {self.length} "
                 f"({self.seconds:g} s at {self.rate:g} Hz): give a longer recording"
             )
             raise ContractError(msg)
-        # Numbers beyond float32 would become infinite on the way into the encoder.
-        with np.errstate(over="ignore"):
-            bad = int(np.count_nonzero(~np.isfinite(array.astype(np.float32))))
-        if bad:
-            msg = (
-                f"{bad} sample(s) are NaN or infinite: cut the recording at the gaps, "
-                "or fill them before embedding"
-            )
-            raise ContractError(msg)
+        all_finite(values)
+
+    def cut(self, array: Any) -> Segments:
+        """Segments of a recording that keeps the contract, shape (segments, channels, length).
+
+        They share `overlap` seconds; a tail that is shorter than a segment is left out.
+        """
+        signal = np.asarray(array, dtype=np.float32)
+        windows = np.lib.stride_tricks.sliding_window_view(signal, self.length, axis=1)
+        return windows[:, :: self.step].transpose(1, 0, 2).copy()

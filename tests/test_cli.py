@@ -90,6 +90,7 @@ def test_the_whole_way_from_the_command_line(pipeline_file, tmp_path):
     shown = medssl("store", "info", store)
     assert "393" in shown.stdout
     assert "counts" in shown.stdout
+    assert "Components of quality" in shown.stdout
     listed = medssl("store", "ledger", store).stdout
     assert "not_a_recording" in listed
     assert "ppg_bp: labels.csv" in listed

@@ -82,7 +82,7 @@ def test_entry_points_are_commands_and_their_parameters_options(root):
         assert {p["type"] for p in entry["parameters"].values()} == {"string"}
 
 
-@pytest.mark.parametrize("name", ["demo", "demo_ecg", "finetune", "ppg_labels"])
+@pytest.mark.parametrize("name", ["demo", "demo_ecg", "finetune", "ppg_labels", "rivals"])
 def test_shipped_pipelines_are_valid(root, name):
     assert set(Pipeline(root / "pipelines" / f"{name}.yaml").configs) >= {"ingest", "pretrain"}
 

@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from medssl.errors import ContractError
+from medssl.filters import Filter
+from medssl.ingest.waveforms.segment import cut
 from medssl.records import Contract, Record
 from medssl.types import Modality
 
@@ -17,31 +20,79 @@ def record(**changes):
     return Record(**{**values, **changes})
 
 
+GOOD = np.zeros((2, 128))
+HIDDEN = np.ma.masked_array(GOOD, mask=np.eye(2, 128, dtype=bool))
+
+
 @pytest.mark.parametrize(
-    ("array", "rate", "channels", "says"),
+    ("changes", "says"),
     [
-        (np.zeros((2, 128)), 125, ["red", "green"], r"from_rate=125, to_rate=64"),
-        (np.zeros((2, 128)), 64, ["green", "red"], "select, order and name"),
-        (np.zeros((2, 128)), 64, ["red"], "select, order and name"),
-        (np.zeros(128), 64, ["red", "green"], r"expects \(2, time\)"),
-        (np.zeros((128, 2)), 64, ["red", "green"], r"expects \(2, time\)"),
-        (np.zeros((2, 127)), 64, ["red", "green"], "127 samples and one segment needs 128"),
-        (np.full((2, 128), np.nan), 64, ["red", "green"], "256 sample.* NaN or infinite"),
-        (np.full((2, 128), 1e300), 64, ["red", "green"], "NaN or infinite"),
-        (np.ma.masked_array(np.zeros((2, 128)), mask=True), 64, ["red", "green"], "masks some"),
-        ([[1.0, 2.0], [3.0]], 64, ["red", "green"], "one array of shape"),
-        (np.zeros((2, 128)), None, ["red", "green"], "rate=None"),
-        (np.full((2, 128), "x"), 64, ["red", "green"], "real numbers"),
+        ({"rate": 125}, r"125 Hz .* expects 64 Hz: pass it through prepare\(signal, rate=125, "),
+        ({"rate": None}, "not rate=None"),
+        ({"rate": "fast"}, "number, not rate='fast'"),
+        ({"rate": float("nan")}, "nan Hz"),
+        ({"channels": ["green", "red"]}, "name them so, or pass it through prepare"),
+        ({"channels": ["red"]}, r"channels are \['red'\]"),
+        ({"channels": "red"}, r"channels are \['red'\]"),
+        ({"units": "mV"}, "in mV and this encoder expects counts: pass it through prepare"),
+        ({"array": np.zeros(128)}, r"reshape one recording to \(2, time\)"),
+        ({"array": np.zeros((128, 2))}, r"reshape one recording to \(2, time\)"),
+        ({"array": np.zeros((1, 2, 128))}, "a batch: give one recording"),
+        ({"array": np.float64(3)}, "reshape one recording"),
+        ({"array": GOOD[:, :127]}, "127 samples and one segment needs 128 .*longer recording"),
+        ({"array": GOOD * np.nan}, "256 sample.* NaN or infinite: cut the recording"),
+        ({"array": GOOD - np.inf}, "256 sample.* NaN or infinite"),
+        ({"array": GOOD + 1e300}, "NaN or infinite"),
+        ({"array": HIDDEN}, "masks some samples: cut the recording"),
+        ({"array": [[1.0, 2.0], [3.0]]}, "one array of shape"),
+        ({"array": GOOD.astype(str)}, "give real numbers"),
+        ({"array": GOOD + 1j}, "complex128: give real numbers"),
+        ({"array": GOOD.astype(object)}, "object: give real numbers"),
+        ({"array": GOOD > 1}, "bool: give real numbers"),
+        ({"array": None}, "object: give real numbers"),
     ],
 )
-def test_what_breaks_the_contract_is_refused_with_the_remedy(array, rate, channels, says):
+def test_what_breaks_the_contract_is_refused_with_the_remedy(changes, says):
+    given = {"array": GOOD, "rate": 64, "channels": ["red", "green"]} | changes
     with pytest.raises(ContractError, match=says) as caught:
-        CONTRACT.check(array, rate=rate, channels=channels)
+        CONTRACT.check(given.pop("array"), **given)
     assert "\n" not in str(caught.value)
 
 
 def test_what_keeps_the_contract_passes():
     assert CONTRACT.check(np.zeros((2, 500)), rate=64.0, channels=["red", "green"]) is None
+    assert CONTRACT.check(GOOD, rate=64, channels=("red", "green"), units="counts") is None
+    plain = np.ma.masked_array(GOOD, mask=False)
+    assert CONTRACT.check(plain, rate=64, channels=("red", "green")) is None
+
+
+def test_segments_are_cut_as_at_ingest():
+    signal = np.arange(2 * 500, dtype=float).reshape(2, 500)
+    segments = CONTRACT.cut(signal)
+    assert segments.shape == (3, 2, 128)
+    assert segments.dtype == np.float32
+    np.testing.assert_array_equal(np.concatenate(segments, axis=1), signal[:, :384])
+    overlapping = CONTRACT.model_copy(update={"overlap": 0.5})
+    assert overlapping.step == 96
+    expected = cut(signal, length=128, step=96).segments
+    np.testing.assert_array_equal(overlapping.cut(signal), expected)
+
+
+def test_a_contract_survives_being_written():
+    full = CONTRACT.model_copy(update={"filter": Filter(low=0.5, notch=50), "overlap": 0.5})
+    for contract in (CONTRACT, full):
+        assert Contract.model_validate_json(contract.model_dump_json()) == contract
+
+
+def test_contracts_of_before_there_were_filters_are_read():
+    values = CONTRACT.model_dump(mode="json", exclude={"filter", "overlap"})
+    assert Contract.model_validate({**values, "filter": "none"}) == CONTRACT
+    with pytest.raises(ValidationError):
+        Contract.model_validate({**values, "filter": "band-pass"})
+
+
+def test_a_filter_makes_another_record():
+    assert record(filter=Filter(high=40).text).name != record().name
 
 
 def test_names_tell_where_a_record_comes_from():

@@ -58,13 +58,26 @@ def _head(card: Card) -> str:
     )
 
 
-def _contract(contract: Contract) -> str:
-    rows = (
-        (name, ", ".join(value) if isinstance(value, tuple) else value) for name, value in contract
-    )
+def contract_rows(contract: Contract) -> tuple[tuple[str, str], ...]:
+    """All that a contract says, for people."""
     return (
-        f"{_table(('', ''), rows)}\n\n"
-        "Input that breaks this is refused. Normalisation is applied by the encoder itself."
+        ("modality", contract.modality.value),
+        ("channels, in order", ", ".join(contract.channels)),
+        ("units", contract.units),
+        ("filter, before resampling", "none" if contract.filter is None else contract.filter.label),
+        ("rate", f"{contract.rate:g} Hz"),
+        ("resampling", contract.resampling),
+        ("segment", f"{contract.length} samples, {contract.seconds:g} s"),
+        ("overlap of neighbouring segments", f"{contract.overlap:g} s"),
+        ("normalisation", contract.normalisation),
+    )
+
+
+def _contract(contract: Contract) -> str:
+    return (
+        f"{_table(('', ''), contract_rows(contract))}\n\n"
+        "Input that breaks this is refused. `prepare` selects and orders channels, converts units, "
+        "filters and resamples; normalisation is applied by the encoder itself."
     )
 
 
@@ -149,7 +162,7 @@ def _usage(contract: Contract) -> str:
 import medssl
 
 encoder = medssl.load_encoder("this folder")
-signal = medssl.resample(recording, from_rate=rate, to_rate={contract.rate:g})
+signal = encoder.prepare(recording, rate=rate, channels=channels, units=units)
 embeddings = encoder.embed(signal, rate={contract.rate:g}, channels={list(contract.channels)})
 ```"""
 

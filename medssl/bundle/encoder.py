@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from torch import nn
 
+from medssl.bundle.prepare import prepare, same_unit
 from medssl.errors import ContractError
 from medssl.records import Contract
 from medssl.types import EmbeddingArray, Segments
@@ -38,13 +40,36 @@ class Encoder:
         """Length of an embedding."""
         return int(self.module.dim)  # type: ignore[arg-type]
 
-    def embed(self, array: Any, *, rate: float, channels: Sequence[str]) -> EmbeddingArray:
-        """Embed one recording, cut into consecutive segments of the contract's length.
+    def prepare(
+        self, signal: Any, *, rate: float, channels: Sequence[str], units: str
+    ) -> Float32[np.ndarray, "channels time"]:
+        """Bring a raw recording to the contract, by the functions that ingest uses.
+
+        Channels are selected by name and ordered, units converted where that is exact, the
+        contract's filter and resampling applied. What comes out goes into `embed` with the
+        contract's `rate` and `channels`.
+
+        Args:
+            signal: Waveform of shape (channels, time) as recorded, without gaps.
+            rate: Its samples per second (Hz).
+            channels: Its channel names, in order; more than the contract has are no harm.
+            units: Its unit, such as `"V"`.
+
+        Raises:
+            ContractError: It cannot be brought to the contract; says why and what to do.
+        """
+        return prepare(self.contract, signal, rate=rate, channels=channels, units=units)
+
+    def embed(
+        self, array: Any, *, rate: float, channels: Sequence[str], units: str | None = None
+    ) -> EmbeddingArray:
+        """Embed one recording, cut into segments as the contract says.
 
         Args:
             array: Waveform of shape (channels, time) in the contract's units.
             rate: Its samples per second (Hz).
             channels: Its channel names, in order.
+            units: Its unit, to be checked; None trusts that it is the contract's.
 
         Returns:
             One row per whole segment, shape (segments, dim); a shorter tail is not embedded.
@@ -52,12 +77,9 @@ class Encoder:
         Raises:
             ContractError: The recording breaks the contract; the message says how to mend it.
         """
-        self.contract.check(array, rate=rate, channels=tuple(channels))
-        signal = np.asarray(array, dtype=np.float32)
-        length = self.contract.length
-        whole = signal.shape[1] // length
-        cut = signal[:, : whole * length].reshape(signal.shape[0], whole, length)
-        return self.embed_segments(np.ascontiguousarray(cut.transpose(1, 0, 2)))
+        unit = None if units is None else same_unit(units)
+        self.contract.check(array, rate=rate, channels=channels, units=unit)
+        return self.embed_segments(self.contract.cut(array))
 
     def embed_segments(self, segments: Segments, *, batch_size: int = 256) -> EmbeddingArray:
         """Embed segments that already keep the contract, shape (n, channels, time).

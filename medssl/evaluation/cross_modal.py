@@ -13,7 +13,7 @@ from medssl.evaluation.embed import check_contract
 from medssl.evaluation.embeddings import Embeddings
 from medssl.evaluation.layers import HEAD, embed_layers
 from medssl.evaluation.retrieval import KS, cross_modal_retrieval
-from medssl.evaluation.retrieval_tables import Average, RetrievalTable, tabulate
+from medssl.evaluation.retrieval_tables import Average, Ranking, RetrievalTable, tabulate
 from medssl.evaluation.statistics import Method
 from medssl.sampling.moments import Moments
 from medssl.types import Rows
@@ -67,22 +67,44 @@ def moment_retrieval(
         ContractError: The records break an encoder's contract.
         StageError: The heads' spaces have different dimensions.
     """
+    rankings = moment_rankings(first, second, store, moments, ks=ks, batch_size=batch_size)
+    return tabulate(
+        rankings, average=average, replicates=replicates, level=level, seed=seed, method=method
+    )
+
+
+def moment_rankings(
+    first: Projector,
+    second: Projector,
+    store: Store,
+    moments: Moments,
+    *,
+    ks: Sequence[int] = KS,
+    batch_size: int = 256,
+) -> list[Ranking]:
+    """What each moment scores as a query, both ways and for both questions; see `moment_retrieval`.
+
+    Args:
+        first: Encoder and head of the first modality.
+        second: Encoder and head of the second modality; the heads share one space.
+        store: Where the records are.
+        moments: See `medssl.sampling.moments.match_moments`.
+        ks: Ranks at which to cut.
+        batch_size: Records embedded at once.
+    """
     sides = (
         _project(*first, store, moments.first, batch_size),
         _project(*second, store, moments.second, batch_size),
     )
     names = (first[0].contract.modality.value, second[0].contract.modality.value)
     links = np.arange(len(moments)).astype(np.str_)
-    rankings = [
+    return [
         ranking
         for within in (False, True)
         for ranking in cross_modal_retrieval(
             *sides, left_links=links, right_links=links, names=names, within=within, ks=ks
         )
     ]
-    return tabulate(
-        rankings, average=average, replicates=replicates, level=level, seed=seed, method=method
-    )
 
 
 def _project(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from medssl.errors import ContractError, StageError
-from medssl.filters import Filter
 from medssl.evaluation.embeddings import Embeddings
 from medssl.evaluation.representation import dead_dimensions
+from medssl.filters import Filter
 from medssl.records import Contract
 from medssl.store.schema import MODALITY, PARTICIPANT, RECORD, SESSION
 from medssl.types import Rows

@@ -225,10 +225,10 @@ def is_normal(intervals: np.ndarray) -> np.ndarray:
     >>> is_normal(np.array([0.8, 0.8, 0.5, 1.1, 0.8, 0.9])).tolist()
     [True, True, False, False, True, True]
     """
-    half = AROUND // 2
-    padded = np.pad(intervals, half, constant_values=np.nan)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, AROUND)
-    middle = np.nanmedian(windows, axis=1) if len(intervals) else np.empty(0)
+    if len(intervals) == 0:
+        return np.zeros(0, dtype=bool)
+    padded = np.pad(intervals, AROUND // 2, constant_values=np.nan)
+    middle = np.nanmedian(np.lib.stride_tricks.sliding_window_view(padded, AROUND), axis=1)
     return np.asarray(np.abs(intervals - middle) <= DEVIATION * middle)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from medssl.bundle.card_page import contract_rows
 from medssl.finetuning.scale import Scale
 from medssl.records import Contract
 from medssl.version import __version__
@@ -30,10 +31,7 @@ def render_card(
 ) -> str:
     """Markdown: what it predicts, how well, what it expects, where it comes from."""
     target = task["target"]["name"]
-    expects = "\n".join(
-        f"| {name} | {', '.join(value) if isinstance(value, tuple) else value} |"
-        for name, value in contract
-    )
+    expects = "\n".join(f"| {name} | {value} |" for name, value in contract_rows(contract))
     facts = "\n".join(f"| {name} | {value} |" for name, value in provenance.items())
     found = "\n".join(_score(score) for score in scores) or "| not measured | | |"
     classes = f" ({', '.join(scale.classes)})" if scale.classes else ""
@@ -57,7 +55,8 @@ fitted nor used to stop; this bundle is one of these seeds. The label curve stan
 |---|---|
 {expects}
 
-Input that breaks this is refused. Normalisation is applied by the model itself.
+Input that breaks this is refused. `prepare` selects and orders channels, converts units, filters
+and resamples; normalisation is applied by the model itself.
 
 ## Where it comes from
 
@@ -74,7 +73,8 @@ device, it has to be validated first. Its output is not a diagnosis.
 from medssl.finetuning import load_task
 
 model = load_task("this folder")
-model.predict(recording, rate={contract.rate:g}, channels={list(contract.channels)})
+signal = model.prepare(recording, rate=rate, channels=channels, units=units)
+model.predict(signal, rate={contract.rate:g}, channels={list(contract.channels)})
 ```
 """
 

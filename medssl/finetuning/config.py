@@ -23,44 +23,19 @@ SCRATCH: Final = "scratch"
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
-class FinetuneConfig(StrictModel):
-    """How a label curve and its task bundle are made."""
+class SupervisedConfig(StrictModel):
+    """How an encoder learns from labels, whatever it starts from."""
 
-    target: Target
-    fractions: tuple[Fraction, ...] = Field(
-        (0.01, 0.05, 0.1, 0.25, 1.0),
-        min_length=1,
-        description="shares of the labelled training participants; smaller ones are part of "
-        "larger ones",
-    )
-    seeds: PositiveInt = Field(3, description="runs of each fraction, each with its own subsets")
-    start: tuple[Start, ...] = Field(
-        (BUNDLE, FROZEN, SCRATCH),
-        min_length=1,
-        description="bundle: fine-tune; frozen: train the head alone; scratch: random weights",
-    )
-    objective: ObjectiveConfig | None = Field(
-        None, description="none: the likelihood of the target's kind"
-    )
+    seeds: PositiveInt = Field(3, description="runs; of each fraction, each with its own subsets")
     head: HeadName = Field("linear", description="on each record, or attention over a bag of them")
     bag_size: PositiveInt = Field(8, description="attention: records of a participant in a batch")
     attention_width: PositiveInt = 64
     steps: PositiveInt = Field(400, description="optimiser steps, the same from every start")
     batch_size: int = Field(32, ge=2, description="participants in a batch, or sessions or records")
-    warmup_steps: int = Field(
-        100, ge=0, description="bundle: steps in which only the head learns; scratch has none"
-    )
     learning_rate: PositiveFloat = Field(1e-3, description="of the head, and of all from scratch")
-    layer_decay: float = Field(
-        0.7, gt=0, le=1, description="bundle: each layer learns this much slower than the next"
-    )
     weight_decay: float = Field(0.01, ge=0)
     clip: PositiveFloat = Field(1.0, description="largest norm of the gradient")
-    freeze_batch_norm: bool = Field(
-        True, description="bundle: keep the statistics of pretraining, which saw more participants"
-    )
     augment: ViewsConfig | None = Field(None, description="views of the fitted records")
-    lora: LoraConfig | None = Field(None, description="bundle: adapters instead of all weights")
     validate_every: PositiveInt = Field(20, description="steps")
     patience: PositiveInt = Field(
         5, description="validations without a better loss, after the warm-up, before it stops"
@@ -70,6 +45,43 @@ class FinetuneConfig(StrictModel):
     threads: PositiveInt | None = Field(
         None, description="CPU threads; one is fastest for small encoders"
     )
+
+    def from_scratch(self, target: Target) -> FinetuneConfig:
+        """Settings of the runs from random weights with all labels of a target."""
+        own = {name: getattr(self, name) for name in SupervisedConfig.model_fields}
+        return FinetuneConfig(
+            target=target, fractions=(1.0,), start=(SCRATCH,), warmup_steps=0, **own
+        )
+
+
+class FinetuneConfig(SupervisedConfig):
+    """How a label curve and its task bundle are made."""
+
+    target: Target
+    fractions: tuple[Fraction, ...] = Field(
+        (0.01, 0.05, 0.1, 0.25, 1.0),
+        min_length=1,
+        description="shares of the labelled training participants; smaller ones are part of "
+        "larger ones",
+    )
+    start: tuple[Start, ...] = Field(
+        (BUNDLE, FROZEN, SCRATCH),
+        min_length=1,
+        description="bundle: fine-tune; frozen: train the head alone; scratch: random weights",
+    )
+    objective: ObjectiveConfig | None = Field(
+        None, description="none: the likelihood of the target's kind"
+    )
+    warmup_steps: int = Field(
+        100, ge=0, description="bundle: steps in which only the head learns; scratch has none"
+    )
+    layer_decay: float = Field(
+        0.7, gt=0, le=1, description="bundle: each layer learns this much slower than the next"
+    )
+    freeze_batch_norm: bool = Field(
+        True, description="bundle: keep the statistics of pretraining, which saw more participants"
+    )
+    lora: LoraConfig | None = Field(None, description="bundle: adapters instead of all weights")
     bootstrap: int = Field(1000, ge=100, description="replicates over participants")
     interval: Method = Field("bca", description="bca corrects bias and skewness; percentile")
     level: float = Field(0.95, gt=0.5, lt=1)

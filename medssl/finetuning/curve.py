@@ -181,7 +181,7 @@ def score_curve(
             start: [r for r in results if (r.key.start, r.key.fraction) == (start, fraction)]
             for start in config.start
         }
-        found: dict[str, Predictions] = {s: _gather(runs, test) for s, runs in mine.items()}
+        found: dict[str, Predictions] = {s: gather_runs(runs, test) for s, runs in mine.items()}
         found[MEAN] = _without_features(fitted, mine[config.start[0]], test)
         for start, made in found.items():
             predictions[config.target.name, f"{start}, {percent(fraction)}"] = made
@@ -227,7 +227,8 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:g} %"
 
 
-def _gather(runs: Sequence[RunResult], test: LabelledUnits) -> Predictions:
+def gather_runs(runs: Sequence[RunResult], test: LabelledUnits) -> Predictions:
+    """Predictions of the test units by several runs."""
     scores = np.stack([run.scale.scores(run.natural) for run in runs])
     base = np.stack([np.broadcast_to(run.base, run.natural.shape) for run in runs])
     return _predictions(scores, base, min(run.n_fit for run in runs), test)

@@ -133,7 +133,7 @@ class Work:
         validation: LabelledUnits that decide when to stop.
         test: LabelledUnits that are predicted once at the end of a run; their labels are not read.
         encoder: How to build the encoder.
-        module: The pretrained encoder, which is copied.
+        module: The pretrained encoder, which is copied; None when every run is from scratch.
         config: Settings.
         seed: Of everything.
         device: Where it runs.
@@ -143,7 +143,7 @@ class Work:
     validation: LabelledUnits
     test: LabelledUnits
     encoder: EncoderConfig
-    module: SignalEncoder
+    module: SignalEncoder | None
     config: FinetuneConfig
     seed: int
     device: torch.device
@@ -158,9 +158,7 @@ def run_one(
     keep_weights: bool = False,
     report: Report | None = None,
 ) -> RunResult:
-    """Train, stop, keep the best weights, predict the test units once.
-
-    The seed of batches, views and head does not depend on the start: every start sees the same.
+    """`train_one`, whose result is kept.
 
     Args:
         work: What all runs share.
@@ -169,6 +167,27 @@ def run_one(
         folder: Where the result goes.
         keep_weights: Write the weights beside it.
         report: Called after each validation.
+    """
+    result, network = train_one(work, key, units, report=report)
+    result.write(folder, network if keep_weights else None)
+    return result
+
+
+def train_one(
+    work: Work, key: RunKey, units: LabelledUnits, *, report: Report | None = None
+) -> tuple[RunResult, TaskNetwork]:
+    """Train, stop, keep the best weights, predict the test units once.
+
+    The seed of batches, views and head does not depend on the start: every start sees the same.
+
+    Args:
+        work: What all runs share.
+        key: Which run.
+        units: What is fitted.
+        report: Called after each validation.
+
+    Returns:
+        What the run leaves, and the network with its best weights.
     """
     config, seed = work.config, derive_seed(work.seed, "finetune", key.seed)
     scale = Scale.of(units)
@@ -191,8 +210,7 @@ def run_one(
         key, natural, base_scores(units, scale, weights=objective.class_weights()), scale, training,
         units.n_participants, len(units.rows),
     )  # fmt: skip
-    result.write(folder, network if keep_weights else None)
-    return result
+    return result, network
 
 
 def build_network(
@@ -209,7 +227,11 @@ def build_network(
     """
     config, adapted = work.config, None
     torch.manual_seed(derive_seed(seed, "encoder"))
-    encoder = build_encoder(work.encoder) if start == SCRATCH else copy.deepcopy(work.module)
+    if start == SCRATCH:
+        encoder = build_encoder(work.encoder)
+    else:
+        assert work.module is not None
+        encoder = copy.deepcopy(work.module)
     encoder.to(work.device)
     if start == BUNDLE and config.lora is not None:
         adapted = add_adapters(encoder, config.lora, seed=seed)

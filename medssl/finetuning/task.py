@@ -27,6 +27,7 @@ from medssl.bundle import (
 )
 from medssl.bundle.loading import check_encoder, first_reason
 from medssl.bundle.names import TASK, TASK_FORMAT
+from medssl.bundle.prepare import prepare, same_unit
 from medssl.encoders import EncoderConfig, build_encoder, parse_encoder_config
 from medssl.errors import ContractError, StoreError
 from medssl.files import digest_file, write_json
@@ -74,13 +75,26 @@ class TaskModel:
         """Names of the classes or labels; empty for numbers, and for a single yes or no."""
         return self.scale.classes
 
-    def predict(self, array: Any, *, rate: float, channels: Sequence[str]) -> np.ndarray:
-        """Predict from one recording, cut into consecutive segments of the contract's length.
+    def prepare(
+        self, signal: Any, *, rate: float, channels: Sequence[str], units: str
+    ) -> np.ndarray:
+        """Bring a raw recording to the contract; see `medssl.Encoder.prepare`.
+
+        Raises:
+            ContractError: It cannot be brought to the contract; says why and what to do.
+        """
+        return prepare(self.contract, signal, rate=rate, channels=channels, units=units)
+
+    def predict(
+        self, array: Any, *, rate: float, channels: Sequence[str], units: str | None = None
+    ) -> np.ndarray:
+        """Predict from one recording, cut into segments as the contract says.
 
         Args:
             array: Waveform of shape (channels, time) in the contract's units.
             rate: Its samples per second (Hz).
             channels: Its channel names, in order.
+            units: Its unit, to be checked; None trusts that it is the contract's.
 
         Returns:
             Float64, of shape () or, with classes, (k,): the number in the target's units
@@ -91,12 +105,9 @@ class TaskModel:
         Raises:
             ContractError: The recording breaks the contract; the message says how to mend it.
         """
-        self.contract.check(array, rate=rate, channels=tuple(channels))
-        signal = np.asarray(array, dtype=np.float32)
-        length = self.contract.length
-        whole = signal.shape[1] // length
-        cut = signal[:, : whole * length].reshape(signal.shape[0], whole, length)
-        return self.predict_segments(np.ascontiguousarray(cut.transpose(1, 0, 2)))
+        unit = None if units is None else same_unit(units)
+        self.contract.check(array, rate=rate, channels=channels, units=unit)
+        return self.predict_segments(self.contract.cut(array))
 
     def predict_segments(self, segments: Segments) -> np.ndarray:
         """Predict from all segments of one participant, shape (n, channels, time).

@@ -30,10 +30,14 @@ class IngestConfig(StrictModel):
         if twice:
             msg = f"two sources are called {twice}: give each its own name"
             raise ValueError(msg)
-        rules = [rule for source in self.sources for rule in source.labels]
+        rules = [rule for source in self.sources for rule in source.label_rules]
         own = {name for rule in rules if rule.level == "participant" for name in rule.names}
-        for level in ("session", "record"):
+        timed = {
+            name for source in self.sources for rule in source.segment_rules for name in rule.names
+        }
+        for level in ("session", "record", "segment"):
             of_level = {name for rule in rules if rule.level == level for name in rule.names}
+            of_level |= timed if level == "segment" else set()
             if own & of_level:
                 msg = f"{sorted(own & of_level)} are labels at two levels: give them two names"
                 raise ValueError(msg)

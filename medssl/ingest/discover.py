@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from medssl.errors import IngestError
 from medssl.files import digest_file
 from medssl.ingest.deidentify import pseudonym
-from medssl.ingest.labels import read_table, require_columns
-from medssl.ingest.ledger import LedgerRow, Reason
-from medssl.ingest.rules import ParticipantRule, SessionRule
+from medssl.ingest.ledger import LedgerRow, Reason, Unreadable
+from medssl.ingest.listing import escaped, is_paper, is_text, list_files, matches
+from medssl.ingest.manifest import Manifest, read_manifest
+from medssl.ingest.sidecars import sidecar_of
 from medssl.ingest.sources import BaseSource, WfdbSource
-from medssl.ingest.waveforms.wfdb_header import named_files
+from medssl.ingest.tellers import Teller
+from medssl.ingest.waveforms.members import Member
+from medssl.ingest.waveforms.wfdb_text import named_files
 from medssl.types import ParticipantId
-
-_PAPERS: Final = re.compile(
-    r"(readme|licen[cs]es?|copying|changelog|changes|records|records-.*|sha256sums.*|reference"
-    r"|annotators)(\.(txt|md|csv|rst|html?|pdf))?",
-    re.IGNORECASE,
-)
-"""Files that accompany data sets and are no recordings, whatever `include` says."""
 
 _SIGNAL_SUFFIXES: Final = frozenset({".dat", ".mat", ".xyz"})
 
@@ -36,10 +29,15 @@ class RecordingTask:
 
     Args:
         source: Position of its source in the configuration.
-        path: POSIX path relative to the source's folder.
+        path: POSIX path relative to the source's folder; of a file with several recordings
+            followed by `#` and the key of this one.
         companions: Further files that belong to it, such as the signal files of a WFDB header.
+        notes: Files that hold nothing but labels of its segments: they are no part of its digest.
         participant: Pseudonym of its participant.
         session: Original session; empty when there is no rule or a header comment tells it.
+        site: Where it was recorded, if that is told.
+        device: What it was recorded with, if that is told.
+        member: Key of the recording in its file; empty when the file holds one.
     """
 
     source: int
@@ -47,11 +45,20 @@ class RecordingTask:
     companions: tuple[str, ...]
     participant: ParticipantId
     session: str
+    site: str | None = None
+    device: str | None = None
+    member: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def file(self) -> str:
+        """The file to open."""
+        return self.path.removesuffix(f"#{self.member}") if self.member else self.path
 
     @property
     def files(self) -> tuple[str, ...]:
-        """All files of the recording."""
-        return (self.path, *self.companions)
+        """All files of the recording, by the names under which they are counted."""
+        return (self.path, *self.companions, *self.notes)
 
 
 @dataclass(slots=True)
@@ -59,16 +66,24 @@ class Discovery:
     """What pass 1 found in one source.
 
     Args:
-        files: Files in the folder.
+        files: Files in the folder, and files that only its manifest knows.
         tasks: Recordings to read.
         ledger: Files that are none.
         originals: Original participant identifier → pseudonym.
+        aliases: Another identifier of a participant → the original one.
     """
 
     files: int = 0
     tasks: list[RecordingTask] = field(default_factory=list)
     ledger: list[LedgerRow] = field(default_factory=list)
     originals: dict[str, ParticipantId] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def people(self) -> dict[str, ParticipantId]:
+        """Every identifier by which a table may call a participant → pseudonym."""
+        known = {alias: self.originals.get(name) for alias, name in self.aliases.items()}
+        return self.originals | {name: person for name, person in known.items() if person}
 
 
 def discover(source: BaseSource, *, position: int, key: str) -> Discovery:
@@ -98,79 +113,139 @@ def discover(source: BaseSource, *, position: int, key: str) -> Discovery:
         else:
             found.ledger += refused([path], source, folder, reason, "")
     tables = {table for table in _tables(source) if table}
-    chosen = [path for path in files if _is_recording(path, source.patterns, tables)]
+    named = [path for path in files if _is_recording(path, source.patterns, tables)]
+    beside = {sidecar_of(path, source) for path in named}
+    beside |= {file for path in named for file in notes_of(path, source)}
+    chosen = [path for path in named if path not in beside]
     wfdb = isinstance(source, WfdbSource)
-    claims = {path: claims_of(folder, path) if wfdb else () for path in chosen}
+    claims = without_segments({path: claims_of(folder, path) if wfdb else () for path in chosen})
+    chosen = list(claims)
     owners = owners_of(claims)
-    listing = set(files)
-    companions: dict[str, list[str]] = {path: [] for path in chosen}
-    for file, header in owners.items():
-        if file in listing and file not in companions:
-            companions[header].append(file)
-    claimed = {file for named in companions.values() for file in named} | set(chosen)
+    companions = _companions(source, chosen, owners, set(files))
+    claimed = {file for own in companions.values() for file in own} | set(chosen)
+    notes = _notes(source, chosen, set(files) - claimed)
+    claimed |= {file for own in notes.values() for file in own}
     for path in files:
         if path not in claimed:
-            found.ledger += refused([path], source, folder, _leftover(path), "")
-    tell = _participant_teller(source.participant, folder)
+            found.ledger += refused([path], source, folder, _leftover(path, signals=wfdb), "")
+    manifest = _manifest(source, folder, found, chosen, files)
+    teller = Teller(source, folder, manifest)
+    found.aliases = source.participant.aliases if source.participant is not None else {}
     for path in chosen:
-        own = [path, *sorted(companions[path])]
-        if any(owners[file] != path for file in claims[path]):
-            found.ledger += refused(own, source, folder, Reason.DUPLICATE_SOURCE, "")
+        own = [path, *sorted(companions[path]), *notes[path]]
+        try:
+            if any(owners[file] != path for file in claims[path]):
+                raise Unreadable(Reason.DUPLICATE_SOURCE)
+            if manifest is not None and path not in manifest.rows:
+                raise Unreadable(Reason.NOT_LISTED)
+            members = _members(source, folder, path)
+        except Unreadable as verdict:
+            found.ledger += refused(own, source, folder, verdict.reason, verdict.detail)
             continue
-        original = tell(path)
-        if not original:
-            found.ledger += refused(own, source, folder, Reason.NO_PARTICIPANT, "")
-            continue
-        participant = found.originals.setdefault(
-            original, pseudonym(original, source=source.group, key=key)
-        )
-        found.tasks.append(
-            RecordingTask(
-                source=position,
-                path=path,
-                companions=tuple(own[1:]),
-                participant=participant,
-                session=_session(source.session, path),
+        # Each recording of a file counts as a file; what lies beside it goes with the first.
+        found.files += len(members) - 1
+        for place, member in enumerate(members):
+            names = [path if member is None else member.path_in(path), *(own[1:] * (place == 0))]
+            try:
+                told = teller.tell(path, member)
+            except Unreadable as verdict:
+                found.ledger += refused(names, source, folder, verdict.reason, verdict.detail)
+                continue
+            participant = found.originals.setdefault(
+                told.participant, pseudonym(told.participant, source=source.group, key=key)
             )
-        )
+            found.tasks.append(
+                RecordingTask(
+                    source=position,
+                    path=names[0],
+                    companions=tuple(name for name in names[1:] if name not in notes[path]),
+                    notes=tuple(name for name in names[1:] if name in notes[path]),
+                    participant=participant,
+                    session=told.session,
+                    site=told.site,
+                    device=told.device,
+                    member="" if member is None else member.key,
+                )
+            )
     _require_tasks(source, found, chosen)
     return found
 
 
-def list_files(folder: Path) -> Iterator[str]:
-    """Every file below a folder, as a sorted POSIX path relative to it; links are not followed.
+def _members(source: BaseSource, folder: Path, path: str) -> Sequence[Member | None]:
+    """The recordings in a file; None stands for the file itself.
 
     Raises:
-        IngestError: A folder cannot be listed.
+        Unreadable: It cannot be read, or holds none.
     """
+    from medssl.ingest.waveforms.readers import list_members  # loads every format's packages
 
-    def fail(error: OSError) -> None:
-        msg = f"cannot list a folder below {folder} ({error.strerror}): make it readable"
-        raise IngestError(msg) from error
-
-    for parent, folders, names in os.walk(folder, onerror=fail):
-        folders.sort()
-        links = [name for name in folders if Path(parent, name).is_symlink()]
-        for name in sorted([*names, *links]):
-            yield Path(parent, name).relative_to(folder).as_posix()
+    members = list_members(folder / path, source, folder=folder)
+    if members is None:
+        return (None,)
+    if not members:
+        raise Unreadable(Reason.TOO_SHORT, "no recording in the file")
+    return members
 
 
-@lru_cache(maxsize=64)
-def _glob(pattern: str) -> re.Pattern[str]:
-    """A glob as a regular expression; `**/` also matches no folder at all."""
-    parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
-    meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    expression = "".join(meaning.get(part, re.escape(part)) for part in parts)
-    return re.compile(expression, re.IGNORECASE | re.DOTALL)
+def _companions(
+    source: BaseSource, chosen: list[str], owners: Mapping[str, str], files: set[str]
+) -> dict[str, list[str]]:
+    """Recording → files that belong to it: what its header names, and its sidecar."""
+    companions: dict[str, list[str]] = {path: [] for path in chosen}
+    for file, header in owners.items():
+        if file in files and file not in companions:
+            companions[header].append(file)
+    taken: set[str] = set()
+    for path in chosen:
+        sidecar = sidecar_of(path, source)
+        # Of two recordings with one sidecar both have its comments, and the first counts it.
+        if sidecar in files and sidecar not in taken and sidecar not in owners:
+            companions[path].append(sidecar)
+            taken.add(sidecar)
+    return companions
 
 
-def matches(path: str, pattern: str) -> bool:
-    """Whether a relative POSIX path matches a glob; upper and lower case are the same.
+def notes_of(path: str, source: BaseSource) -> tuple[str, ...]:
+    """Where files with labels of a recording's segments would be."""
+    files = (rule.file_of(path) for rule in source.segment_rules)
+    return tuple(dict.fromkeys(file for file in files if file is not None))
 
-    >>> matches("a.txt", "**/*.txt"), matches("x/y/a.txt", "**/*.txt"), matches("x/a.txt", "*.txt")
-    (True, True, False)
+
+def _notes(source: BaseSource, chosen: list[str], free: set[str]) -> dict[str, list[str]]:
+    """Recording → files with labels of its segments; the first of several recordings counts one.
+
+    Raises:
+        IngestError: A rule finds no file beside any recording.
     """
-    return _glob(pattern).fullmatch(path) is not None
+    for rule in source.segment_rules:
+        if chosen and free.isdisjoint(file for path in chosen if (file := rule.file_of(path))):
+            msg = (
+                f"source {source.name}: none of {len(chosen)} recordings has a file beside it for "
+                f"the labels {', '.join(rule.names)}; correct annotations or series"
+            )
+            raise IngestError(msg)
+    notes: dict[str, list[str]] = {}
+    for path in chosen:
+        notes[path] = [file for file in notes_of(path, source) if file in free]
+        free.difference_update(notes[path])
+    return notes
+
+
+def _manifest(
+    source: BaseSource, folder: Path, found: Discovery, chosen: list[str], files: list[str]
+) -> Manifest | None:
+    """The source's manifest; its rows without a file become rows of the ledger."""
+    if source.manifest is None:
+        return None
+    manifest = read_manifest(source.manifest, folder, recordings=chosen, files=files)
+    found.files += len(manifest.absent)
+    found.ledger += [
+        LedgerRow(
+            source=source.name, path=escaped(path), source_digest="", reason=Reason.MISSING_FILE
+        )
+        for path in manifest.absent
+    ]
+    return manifest
 
 
 def _is_recording(path: str, patterns: tuple[str, ...], tables: set[str]) -> bool:
@@ -180,7 +255,8 @@ def _is_recording(path: str, patterns: tuple[str, ...], tables: set[str]) -> boo
 
 
 def _tables(source: BaseSource) -> tuple[str | None, ...]:
-    return (source.participant.table, *(rule.table for rule in source.labels))
+    rules = (source.participant, source.manifest, *source.label_rules)
+    return tuple(rule.table for rule in rules if rule is not None)
 
 
 def _unusable(path: Path, folder: Path) -> Reason | None:
@@ -189,36 +265,10 @@ def _unusable(path: Path, folder: Path) -> Reason | None:
     return None if path.is_file() else Reason.NOT_A_RECORDING
 
 
-def _leftover(path: str) -> Reason:
+def _leftover(path: str, *, signals: bool) -> Reason:
     # A header beside it does not help: it is broken, or names other files.
-    signal = PurePosixPath(path).suffix.lower() in _SIGNAL_SUFFIXES
+    signal = signals and PurePosixPath(path).suffix.lower() in _SIGNAL_SUFFIXES
     return Reason.ORPHAN_DATA_FILE if signal else Reason.NOT_A_RECORDING
-
-
-def is_text(path: str) -> bool:
-    r"""Whether a path is text, and not bytes that file systems let stand for a name.
-
-    >>> is_text("Jürgen.txt"), is_text(os.fsdecode(b"J\xfcrgen.txt"))
-    (True, False)
-    """
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _escaped(path: str) -> str:
-    return path if is_text(path) else os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def is_paper(path: str) -> bool:
-    """Whether a file accompanies a data set, such as a readme or a licence.
-
-    >>> is_paper("a/README.txt"), is_paper("a/rec_1.txt")
-    (True, False)
-    """
-    return _PAPERS.fullmatch(PurePosixPath(path).name) is not None
 
 
 def claims_of(folder: Path, header: str) -> tuple[str, ...]:
@@ -229,6 +279,16 @@ def claims_of(folder: Path, header: str) -> tuple[str, ...]:
         return ()  # pass 2 says why it cannot be read
     parent = PurePosixPath(header).parent
     return tuple((parent / name).as_posix() for name in names if name != "~")
+
+
+def without_segments(claims: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Headers that are recordings of their own: those that no other names as its segment.
+
+    >>> without_segments({"r.hea": ("r_1.hea", "r_1.dat"), "r_1.hea": ("r_1.dat",)})
+    {'r.hea': ('r_1.hea', 'r_1.dat')}
+    """
+    segments = {file for header, files in claims.items() for file in files if file != header}
+    return {header: files for header, files in claims.items() if header not in segments}
 
 
 def owners_of(claims: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
@@ -245,49 +305,6 @@ def owners_of(claims: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     return owners
 
 
-class _Teller:
-    """Tells a file's participant by one rule."""
-
-    def __init__(self, rule: ParticipantRule, table: Mapping[str, str]) -> None:
-        self._pattern = re.compile(rule.pattern) if rule.pattern else None
-        self._from_parent = rule.from_parent
-        self._table = table
-
-    def __call__(self, path: str) -> str | None:
-        if self._pattern is not None:
-            match = self._pattern.search(path)
-            return match.group("participant") if match else None
-        file = PurePosixPath(path)
-        if self._from_parent:
-            return file.parent.name
-        return self._table.get(path) or self._table.get(file.with_suffix("").as_posix())
-
-
-def _participant_teller(rule: ParticipantRule, folder: Path) -> _Teller:
-    if rule.table is None:
-        return _Teller(rule, {})
-    path = folder / rule.table
-    rows = read_table(path, header_row=rule.header_row)
-    file, column = rule.file or "", rule.column or ""
-    require_columns(rows.columns, [file, column], path=path)
-    table: dict[str, str] = {}
-    for row in rows.rows:
-        name = PurePosixPath(row.get(file, "").replace("\\", "/")).as_posix()
-        if table.setdefault(name, row.get(column, "")) != row.get(column, ""):
-            msg = f"table {path} gives one file two participants: correct it"
-            raise IngestError(msg)
-    return _Teller(rule, table)
-
-
-def _session(rule: SessionRule | None, path: str) -> str:
-    if rule is None:
-        return ""
-    if rule.from_parent:
-        return PurePosixPath(path).parent.as_posix()
-    match = re.search(rule.pattern, path) if rule.pattern else None
-    return (match.group("session") or "") if match else ""
-
-
 def refused(
     paths: Iterable[str], source: BaseSource, folder: Path, reason: Reason, detail: str
 ) -> list[LedgerRow]:
@@ -295,7 +312,7 @@ def refused(
     return [
         LedgerRow(
             source=source.name,
-            path=_escaped(path),
+            path=escaped(path),
             source_digest=safe_digest(folder / path, folder),
             reason=reason,
             detail=detail,
@@ -322,10 +339,16 @@ def _require_tasks(source: BaseSource, found: Discovery, chosen: list[str]) -> N
             f"{', '.join(source.patterns)}; correct path or include"
         )
         raise IngestError(msg)
-    told = sum(row.reason is Reason.NO_PARTICIPANT for row in found.ledger)
-    if told:
+    reasons = {row.reason for row in found.ledger}
+    if Reason.NO_PARTICIPANT in reasons:
         msg = (
             f"source {source.name}: the participant rule matches none of {len(chosen)} "
             "recordings; correct participant: pattern"
+        )
+        raise IngestError(msg)
+    if Reason.NOT_LISTED in reasons and source.manifest is not None:
+        msg = (
+            f"source {source.name}: column {source.manifest.file!r} of the manifest names none of "
+            f"{len(chosen)} recordings; it must hold paths relative to {source.folder()}"
         )
         raise IngestError(msg)

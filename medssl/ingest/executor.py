@@ -5,15 +5,24 @@ from __future__ import annotations
 import itertools
 import logging
 import multiprocessing
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+from medssl.errors import IngestError
 
 logger = logging.getLogger(__name__)
+
+_UNGUARDED: Final = (
+    "worker processes cannot start: each of them reads the script that started them, and would "
+    'start this work anew; put what the script does below if __name__ == "__main__":, or set '
+    "workers: 1"
+)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -44,6 +53,10 @@ def map_batches(
     fresh process; if that dies too, item by item, and the items that kill are reported. A batch
     may therefore be worked on more than once: the function must not mind. Exceptions pass through.
 
+    Raises:
+        IngestError: Worker processes cannot start, because the script that they read first would
+            start this work anew: it lacks `if __name__ == "__main__":`.
+
     Args:
         function: Picklable when there are several workers, that is, defined in a module.
         batches: Lists of picklable items.
@@ -56,6 +69,7 @@ def map_batches(
         for batch in batches:
             yield Outcome(batch, function(batch))
         return
+    refuse_inside_worker()
     pool = _pool(workers)
     waiting: deque[tuple[Sequence[T], Future[R]]] = deque()
     coming = iter(batches)
@@ -69,8 +83,9 @@ def map_batches(
             try:
                 outcome: Outcome[T, R] = Outcome(batch, future.result())
             except BrokenProcessPool:
-                logger.warning("a worker process died; its batch is tried again")
                 pool.shutdown(wait=True, cancel_futures=True)
+                _require_start()
+                logger.warning("a worker process died; its batch is tried again")
                 outcome = _rescue(function, batch)
                 pool = _pool(workers)
                 # A broken pool fails every batch under way, not only the one that broke it.
@@ -81,6 +96,32 @@ def map_batches(
             yield outcome
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def refuse_inside_worker() -> None:
+    """Refuse to start workers in a process that is itself only reading its script.
+
+    Raises:
+        IngestError: The script lacks `if __name__ == "__main__":`.
+    """
+    # A worker reads the script under this name before it becomes its main module.
+    if sys.modules.get("__mp_main__") is not sys.modules.get("__main__"):
+        raise IngestError(_UNGUARDED)
+
+
+def _require_start() -> None:
+    """After a worker died: can any start at all?
+
+    Raises:
+        IngestError: A process dies before it was given any work.
+    """
+    alone = _Alone()
+    try:
+        alone(len, ())
+    except BrokenProcessPool:
+        raise IngestError(_UNGUARDED) from None
+    finally:
+        alone.close()
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

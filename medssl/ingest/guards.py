@@ -61,6 +61,8 @@ def require_same_recipe(config: IngestConfig, store: Store) -> None:
         schema.SHAPE,
         schema.MODALITY,
         schema.UNITS,
+        schema.FILTER,
+        schema.OVERLAP,
     ]
     table = store.records.select(columns)
     for source in config.sources:
@@ -74,6 +76,8 @@ def require_same_recipe(config: IngestConfig, store: Store) -> None:
             schema.CHANNELS: [channel.stored for channel in source.channels],
             schema.SHAPE: [len(source.channels), source.segment_length],
             schema.UNITS: source.units or held[schema.UNITS],
+            schema.FILTER: source.filter.text if source.filter is not None else None,
+            schema.OVERLAP: source.overlap,
         }
         for column, value in now.items():
             if held[column] != value:

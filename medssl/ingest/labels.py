@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from math import isfinite
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 import pyarrow as pa
 
-from medssl.config import nearest
-from medssl.errors import IngestError, require
-from medssl.ingest.rules import LabelRule
+from medssl.errors import IngestError
+from medssl.ingest.label_rules import LabelRule
+from medssl.ingest.tables import read_table, require_columns
 from medssl.store.schema import PARTICIPANT
 from medssl.types import ParticipantId
+
+if TYPE_CHECKING:  # sources, which a configuration is made of, stand above labels
+    from medssl.ingest.config import IngestConfig
 
 Label = str | float
 
@@ -30,95 +31,6 @@ NUMERIC: Final = frozenset({"age"})
 
 UNLISTED: Final = object()
 """A raw value that `values` should have listed."""
-
-
-@dataclass(frozen=True, slots=True)
-class RawTable:
-    """A table as text.
-
-    Args:
-        columns: Names in the header row, as often as they stand there.
-        rows: Cells by column name, those of short rows empty; of columns with one name the last.
-    """
-
-    columns: tuple[str, ...]
-    rows: list[dict[str, str]]
-
-
-def read_table(path: Path, *, header_row: int = 1) -> RawTable:
-    """Read a csv, tsv or xlsx table as text.
-
-    Args:
-        path: The table.
-        header_row: The row with the column names, from 1; rows above it are left out.
-
-    Raises:
-        IngestError: The table is absent, or of another format.
-        MissingExtraError: An xlsx table, and openpyxl is not installed.
-    """
-    if not path.is_file():
-        msg = f"no table at {path}: correct the table's path"
-        raise IngestError(msg)
-    suffix = path.suffix.lower()
-    if suffix in {".xlsx", ".xlsm"}:
-        cells = _excel_cells(path)
-    elif suffix in {".csv", ".tsv", ".txt"}:
-        cells = _text_cells(path, "," if suffix == ".csv" else "\t")
-    else:
-        msg = f"table {path} is neither csv, tsv nor xlsx: convert it"
-        raise IngestError(msg)
-    if len(cells) < header_row:
-        msg = f"table {path} has no row {header_row}: correct header_row"
-        raise IngestError(msg)
-    names = tuple(name.strip() for name in cells[header_row - 1])
-    rows = [
-        {name: cell.strip() for name, cell in zip_longest(names, row[: len(names)], fillvalue="")}
-        for row in cells[header_row:]
-        if any(cell.strip() for cell in row)
-    ]
-    return RawTable(names, rows)
-
-
-def _text_cells(path: Path, delimiter: str) -> list[list[str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return list(csv.reader(file, delimiter=delimiter))
-    except (UnicodeDecodeError, csv.Error) as error:
-        msg = f"table {path} is not delimited text in UTF-8: convert it"
-        raise IngestError(msg) from error
-
-
-def _excel_cells(path: Path) -> list[list[str]]:
-    openpyxl = require("openpyxl", extra="excel", purpose="reading .xlsx tables")
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        rows = [["" if cell is None else str(cell) for cell in row] for row in book.active.values]
-        book.close()
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        msg = f"table {path} is not an Excel workbook: convert it to csv"
-        raise IngestError(msg) from error
-    return rows
-
-
-def require_columns(columns: Sequence[str], names: Iterable[str], *, path: Path) -> None:
-    """Refuse a table that has not each of the configured columns once.
-
-    Args:
-        columns: Names in the table's header row.
-        names: Columns that are configured.
-        path: The table.
-
-    Raises:
-        IngestError: Names the first missing column and the nearest one there is, or the first
-            column that several could be meant by.
-    """
-    for name in names:
-        if name not in columns:
-            msg = f"table {path} has no column {name!r}{nearest(name, columns)}"
-            raise IngestError(msg)
-        if columns.count(name) > 1:
-            msg = f"table {path} has {columns.count(name)} columns {name!r}: rename all but one"
-            raise IngestError(msg)
 
 
 def is_absent(value: str) -> bool:
@@ -133,9 +45,13 @@ def is_absent(value: str) -> bool:
 def translate(rule: LabelRule, label: str, raw: str) -> Label | object | None:
     """The value behind a raw one: None when absent, `UNLISTED` when `values` lacks it."""
     raw = raw.strip()
+    raw = rule.replace.get(label, {}).get(raw, raw).strip()
     listed = rule.values.get(label)
     if listed is not None and raw in listed:
         return _as_number(listed[raw])
+    contains = rule.contains.get(label)
+    if contains is not None and (not raw or not is_absent(raw)):
+        return contains.value(raw)
     if is_absent(raw):
         return None
     return UNLISTED if listed is not None else _as_number(raw)
@@ -145,9 +61,10 @@ def _as_number(value: Label) -> Label:
     if isinstance(value, str) and "_" in value:
         return value  # Python would read 3_1 as 31
     try:
-        return float(value)
+        number = float(value)
     except ValueError:
         return value
+    return number if isfinite(number) else value  # "inf" is a word, and no amount
 
 
 @dataclass(slots=True)
@@ -200,14 +117,14 @@ def table_evidence(
         return evidence
     path = folder / rule.table
     table = read_table(path, header_row=rule.header_row)
-    require_columns(table.columns, [rule.key, *rule.columns.values()], path=path)
+    require_columns(table.columns, [rule.key, *rule.table_columns], path=path)
+    people = joined_keys(rule, participants, source=source)
     matched = 0
     for row in table.rows:
-        participant = participants.get(row.get(rule.key, ""))
+        participant = people.get(rule.joined(row.get(rule.key, "")))
         if participant is not None:
             matched += 1
-            raw = {label: row.get(column, "") for label, column in rule.columns.items()}
-            evidence.add(participant, rule, raw)
+            evidence.add(participant, rule, rule.raw_of_row(row))
     if participants and not matched:
         msg = (
             f"source {source}: column {rule.key!r} of {path.name} matches none of "
@@ -215,6 +132,35 @@ def table_evidence(
         )
         raise IngestError(msg)
     return evidence
+
+
+def label_versions(config: IngestConfig) -> dict[str, str]:
+    """Label → its version, or its versions where rules give several."""
+    versions: dict[str, set[str]] = {}
+    for source in config.sources:
+        for rule in source.label_rules:
+            for name in rule.names if rule.version is not None else ():
+                versions.setdefault(name, set()).add(rule.version or "")
+    return {name: ", ".join(sorted(found)) for name, found in sorted(versions.items())}
+
+
+def joined_keys(
+    rule: LabelRule, participants: Mapping[str, ParticipantId], *, source: str
+) -> dict[str, ParticipantId]:
+    """Identifiers as the rule compares them → pseudonym.
+
+    Raises:
+        IngestError: Two participants would be one.
+    """
+    people: dict[str, ParticipantId] = {}
+    for name, person in participants.items():
+        if people.setdefault(rule.joined(name), person) != person:
+            msg = (
+                f"source {source}: without leading zeros two participants have one name: remove "
+                "strip_zeros, and make the table's key what the participant rule gives"
+            )
+            raise IngestError(msg)
+    return people
 
 
 def label_table(

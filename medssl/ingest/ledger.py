@@ -36,6 +36,18 @@ class Reason(StrEnum):
         "no_participant",
         "The participant rule does not match the file: correct `participant`, or exclude the file.",
     )
+    NOT_LISTED = (
+        "not_listed",
+        "A recording that the manifest does not list: add a row for it, or exclude the file.",
+    )
+    MISSING_FILE = (
+        "missing_file",
+        "A row of the manifest names a recording that is not there: fetch it, or delete the row.",
+    )
+    RULES_DISAGREE = (
+        "rules_disagree",
+        "The manifest and a rule of the source tell two things of one file: correct one of them.",
+    )
     UNREADABLE_NAME = (
         "unreadable_name",
         "The name of the file or of a folder above it is not UTF-8: rename it.",
@@ -50,7 +62,11 @@ class Reason(StrEnum):
     )
     UNREADABLE_HEADER = (
         "unreadable_header",
-        "The header is truncated or not WFDB: fetch the file again.",
+        "The header is damaged, or not of the configured format: fetch the file again.",
+    )
+    UNREADABLE_DATA = (
+        "unreadable_data",
+        "The samples are damaged and cannot be decoded: fetch the file again.",
     )
     MISSING_DATA_FILE = (
         "missing_data_file",
@@ -59,6 +75,11 @@ class Reason(StrEnum):
     WRONG_BYTE_COUNT = (
         "wrong_byte_count",
         "The signal file is shorter or longer than its header says: fetch both again.",
+    )
+    WRONG_CHECKSUM = (
+        "wrong_checksum",
+        "The samples are not those that the header was written for: fetch both again, or set "
+        "`checksums: ignore`.",
     )
     CLAIMS_TOO_LARGE = (
         "claims_too_large",
@@ -71,11 +92,19 @@ class Reason(StrEnum):
     )
     UNEVEN_TIME = (
         "uneven_time",
-        "The time column is not evenly spaced: resample the file before ingest.",
+        "Times are missing, fall, or tell no order: correct `time_column` and `time_unit`.",
     )
     UNSUPPORTED_FORMAT = (
         "unsupported_format",
         "A variant of the format that medssl does not read yet: convert the file.",
+    )
+    UNEXPECTED_RATE = (
+        "unexpected_rate",
+        "The file says another rate than `rate_in`: correct `rate_in`, or make it a source apart.",
+    )
+    FILTER_TOO_HIGH = (
+        "filter_too_high",
+        "The recording's rate is too low for the edges of `filter`: lower them, or leave it out.",
     )
     MISSING_CHANNEL = (
         "missing_channel",
@@ -84,6 +113,11 @@ class Reason(StrEnum):
     UNKNOWN_UNITS = (
         "unknown_units",
         "The units are unknown, uncalibrated or not those configured: correct `units`.",
+    )
+    INCONSISTENT_LEADS = (
+        "inconsistent_leads",
+        "Limb leads break I + III = II: two are swapped or wrongly named; correct the file, or set "
+        "`check_leads: false`.",
     )
     ALL_NAN = ("all_nan", "A channel holds no finite sample: nothing can be learned from it.")
     GAPS = ("gaps", "Every segment holds a missing sample: shorten `segment_seconds`.")

@@ -14,15 +14,12 @@ import pyarrow as pa
 from medssl.errors import IngestError
 from medssl.ingest.deidentify import recording_pseudonym, session_pseudonym
 from medssl.ingest.discover import Discovery, RecordingTask
-from medssl.ingest.labels import (
-    Evidence,
-    RawTable,
-    label_table,
-    read_table,
-    require_columns,
-)
-from medssl.ingest.rules import LabelRule
+from medssl.ingest.label_rules import LabelRule
+from medssl.ingest.labels import Evidence, joined_keys, label_table
+from medssl.ingest.manifest import places_of
 from medssl.ingest.sources import BaseSource
+from medssl.ingest.tables import RawTable, read_table, require_columns
+from medssl.ingest.waveforms.recording import parse_comments
 from medssl.store import schema
 from medssl.types import ParticipantId
 
@@ -64,7 +61,7 @@ def record_table_evidence(
     path = folder / rule.table
     table = read_table(path, header_row=rule.header_row)
     extra = [rule.session] if rule.session is not None else []
-    require_columns(table.columns, [rule.key, *extra, *rule.columns.values()], path=path)
+    require_columns(table.columns, [rule.key, *extra, *rule.table_columns], path=path)
     places = (
         _recording_places(rule, table, source, found, key=key)
         if rule.level == "record"
@@ -72,8 +69,7 @@ def record_table_evidence(
     )
     for row, place in zip(table.rows, places, strict=True):
         if place is not None:
-            raw = {label: row.get(column, "") for label, column in rule.columns.items()}
-            evidence.add(place, rule, raw)
+            evidence.add(place, rule, rule.raw_of_row(row))
     if found.tasks and not any(places):
         held = (
             f"column {rule.key!r} of {path.name} matches none of {len(found.tasks)} recordings; "
@@ -92,21 +88,38 @@ def _recording_places(
 ) -> list[ParticipantId | None]:
     """Which recording each row of a table is about."""
     names = recording_names(found.tasks)
-    said = [row.get(rule.key or "", "").replace("\\", "/") for row in table.rows]
-    several = sum(name in names and names[name] is None for name in said)
+    if rule.strip_zeros:
+        names = _without_zeros(rule, names)
+    tasks: list[RecordingTask | None] = []
+    several = 0
+    for row in table.rows:
+        said = rule.joined(row.get(rule.key or "", ""))
+        spelt = [name for name in (said, *places_of(said, rule.table or "")) if name in names]
+        tasks.append(next((task for name in spelt if (task := names[name]) is not None), None))
+        several += bool(spelt) and tasks[-1] is None
     if several:
         logger.warning(
             "source %s: %d row(s) of a label table name several recordings and were left out: "
             "give paths below the source",
             source.name, several,
         )  # fmt: skip
-    tasks = [names.get(name) for name in said]
     return [
         recording_key(recording_pseudonym(task.path, source=source.group, key=key))
         if task is not None
         else None
         for task in tasks
     ]
+
+
+def _without_zeros(
+    rule: LabelRule, names: Mapping[str, RecordingTask | None]
+) -> dict[str, RecordingTask | None]:
+    """The same names as the rule compares them; None where two recordings get one name."""
+    joined: dict[str, RecordingTask | None] = {}
+    for name, task in names.items():
+        short = rule.joined(name)
+        joined[short] = task if joined.get(short, task) is task else None
+    return joined
 
 
 def recording_names(tasks: Sequence[RecordingTask]) -> dict[str, RecordingTask | None]:
@@ -116,7 +129,10 @@ def recording_names(tasks: Sequence[RecordingTask]) -> dict[str, RecordingTask |
     for spelt in (
         [{path.as_posix()} for path in paths],
         [{path.with_suffix("").as_posix()} for path in paths],
-        [{path.name, path.stem} for path in paths],
+        [
+            {path.name, path.stem} | ({task.member} - {""})
+            for path, task in zip(paths, tasks, strict=True)
+        ],
     ):
         counts = Counter(name for some in spelt for name in some)
         for task, some in zip(tasks, spelt, strict=True):
@@ -136,9 +152,10 @@ def _session_places(
 
     later = source.session is not None and source.session.comment is not None
     known = {place(task.participant, task.session) for task in found.tasks}
+    people = joined_keys(rule, found.people, source=source.name)
     places: list[ParticipantId | None] = []
     for row in table.rows:
-        participant = found.originals.get(row.get(rule.key or "", ""))
+        participant = people.get(rule.joined(row.get(rule.key or "", "")))
         own = None if participant is None else place(participant, row.get(rule.session or "", ""))
         places.append(own if later or own in known else None)
     return places
@@ -173,10 +190,10 @@ def record_label_table(
     names_of_records = frame[schema.RECORD]
     parts = [values.reindex(place.to_numpy()).set_axis(names_of_records) for place in places]
     merged = parts[0].combine_first(parts[1])[wanted].dropna(how="all")
-    return _without_disagreement(merged, known, conflicts), conflicts
+    return without_disagreement(merged, known, conflicts), conflicts
 
 
-def _without_disagreement(
+def without_disagreement(
     labels: pd.DataFrame, known: pd.DataFrame | None, conflicts: dict[str, int]
 ) -> pa.Table:
     """Labels as a table; where the store holds another value, the label is left empty."""
@@ -192,13 +209,13 @@ def _without_disagreement(
 
 
 def comment_evidence(
-    evidence: Evidence, rule: LabelRule, raw: Mapping[str, str], *, participant: ParticipantId,
+    evidence: Evidence, rule: LabelRule, comments: Sequence[str], *, participant: ParticipantId,
     session: str, recording: str,
 ) -> None:  # fmt: skip
-    """Add what a header says, at the level of the rule."""
+    """Add what the comments of a header or sidecar say, at the level of the rule."""
     place = {
         "participant": participant,
         "session": session_key(participant, session),
         "record": recording_key(recording),
     }[rule.level]
-    evidence.add(place, rule, raw)
+    evidence.add(place, rule, rule.raw_of_comments(comments, parse_comments(tuple(comments))))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from statistics import median
 from typing import Any
+
+from pydantic import Field
 
 from medssl.config import StrictModel
 
@@ -16,6 +20,7 @@ class SourceReport(StrictModel):
         recordings: Recordings that gave records.
         records: Records stored.
         seconds: Signal stored, counted once where segments overlap (seconds).
+        channels: For each channel with several accepted names, how many recordings had which.
     """
 
     files: int = 0
@@ -23,6 +28,28 @@ class SourceReport(StrictModel):
     recordings: int = 0
     records: int = 0
     seconds: float = 0.0
+    channels: dict[str, dict[str, int]] = Field(default_factory=dict)
+
+
+class Jitter(StrictModel):
+    """How uneven the times of a source's recordings are.
+
+    Args:
+        median: Root mean square distance from an even grid, of the middle recording (seconds).
+        max: The same, of the worst recording (seconds).
+    """
+
+    median: float
+    max: float
+
+    @classmethod
+    def of(cls, jitters: Sequence[float]) -> Jitter:
+        """Of one root mean square a recording.
+
+        >>> Jitter.of([0.001, 0.002, 0.006])
+        Jitter(median=0.002, max=0.006)
+        """
+        return cls(median=round(median(jitters), 9), max=round(max(jitters), 9))
 
 
 class IngestReport(StrictModel):
@@ -36,10 +63,15 @@ class IngestReport(StrictModel):
         participants: Participants with records, of this run.
         sources: The same by source.
         ledger: Files without a record, by reason code.
+        jitter: Distance of the samples' times from an even grid, of sources with times: the median
+            and the largest root mean square of a recording (seconds).
+        assumed_participants: Sources in which each recording counts as a participant of its own,
+            because nobody knows who is who.
         dropped_seconds: Signal that no record holds, by reason: `tail` (no whole segment left),
             `gaps` (missing samples), `too_short` (seconds).
         label_conflicts: Labels left empty because values disagree, by label.
         labels_unreadable: Raw label values that could not be used, by label.
+        label_versions: Versions of labels, where the configuration gives one, by label.
         participants_without_labels: Participants of this run with no label at all.
         digest: Digest of the store's index afterwards.
         version: The store's version afterwards.
@@ -52,9 +84,12 @@ class IngestReport(StrictModel):
     participants: int
     sources: dict[str, SourceReport]
     ledger: dict[str, int]
+    jitter: dict[str, Jitter] = Field(default_factory=dict)
+    assumed_participants: tuple[str, ...] = ()
     dropped_seconds: dict[str, float]
     label_conflicts: dict[str, int]
     labels_unreadable: dict[str, int]
+    label_versions: dict[str, str] = Field(default_factory=dict)
     participants_without_labels: int
     digest: str
     version: int

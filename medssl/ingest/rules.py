@@ -1,23 +1,24 @@
-"""Rules of a source: how a file's participant, session and labels are told."""
+"""Rules of a source: which files belong together; how participant, session and site are told."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PositiveInt, field_validator, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, field_validator, model_validator
 
 from medssl.config import StrictModel
+from medssl.ingest.label_rules import LabelRule, Replacements, Translations, as_text
+
+TextMap = Annotated[dict[str, str], BeforeValidator(as_text)]
 
 
-def _text_keys(value: Any) -> Any:
-    # YAML reads a bare 1 as a number; raw tables hold text.
-    if isinstance(value, dict):
-        return {str(key): _text_keys(inner) for key, inner in value.items()}
-    return value
+def compiled(pattern: str | None, group: str) -> str | None:
+    """A pattern that is a regular expression with a named group, or None.
 
-
-def _compiled(pattern: str | None, group: str) -> str | None:
+    Raises:
+        ValueError: It is not.
+    """
     if pattern is None:
         return None
     try:
@@ -32,34 +33,50 @@ def _compiled(pattern: str | None, group: str) -> str | None:
 
 
 class ParticipantRule(StrictModel):
-    """How a file's participant is told: one of a path pattern, its folder, or a table."""
+    """How a file's participant is told: a path pattern, its folder, a table, or a comment."""
 
     pattern: str | None = Field(
         None, description="regular expression with (?P<participant>…), searched in the path"
     )
     from_parent: bool = Field(default=False, description="the name of the file's folder")
+    comment: str | None = Field(
+        default=None, description="a comment of the header or sidecar, such as 'Patient ID'"
+    )
+    each_recording: bool = Field(
+        default=False,
+        description="nobody knows who is who: each recording counts as a participant of its own, "
+        "and the report says so",
+    )
     table: str | None = Field(default=None, description="table that lists every file")
     file: str | None = Field(
         default=None, description="its column with paths relative to the folder"
     )
     column: str | None = Field(default=None, description="its column with participants")
-    header_row: PositiveInt = 1
+    header_row: NonNegativeInt = 1
+    aliases: TextMap = Field(
+        default_factory=dict, description="another name of a participant → the name to use"
+    )
 
     @field_validator("pattern")
     @classmethod
     def _check_pattern(cls, pattern: str | None) -> str | None:
-        return _compiled(pattern, "participant")
+        return compiled(pattern, "participant")
 
     @model_validator(mode="after")
     def _check_choice(self) -> ParticipantRule:
-        if sum((self.pattern is not None, self.from_parent, self.table is not None)) != 1:
+        ways = (self.pattern, self.from_parent, self.comment, self.each_recording, self.table)
+        if sum(bool(way) for way in ways) != 1:
             msg = (
                 "say how participants are told apart: one of pattern: '(?P<participant>…)', "
-                "from_parent: true, or table, file and column"
+                "from_parent: true, comment: NAME, each_recording: true, or table, file and column"
             )
             raise ValueError(msg)
         if self.table is not None and not (self.file and self.column):
             msg = "a participant table needs file: (column of paths) and column: (participants)"
+            raise ValueError(msg)
+        chained = sorted(set(self.aliases.values()) & set(self.aliases))
+        if chained:
+            msg = f"aliases name {chained} on both sides: give each name the one to use"
             raise ValueError(msg)
         return self
 
@@ -72,13 +89,13 @@ class SessionRule(StrictModel):
     )
     from_parent: bool = Field(default=False, description="the name of the file's folder")
     comment: str | None = Field(
-        default=None, description="a WFDB header comment, such as 'ECG date'"
+        default=None, description="a comment of the header or sidecar, such as 'ECG date'"
     )
 
     @field_validator("pattern")
     @classmethod
     def _check_pattern(cls, pattern: str | None) -> str | None:
-        return _compiled(pattern, "session")
+        return compiled(pattern, "session")
 
     @model_validator(mode="after")
     def _check_choice(self) -> SessionRule:
@@ -88,53 +105,100 @@ class SessionRule(StrictModel):
         return self
 
 
-class LabelRule(StrictModel):
-    """Where labels come from: a table, or WFDB header comments."""
+class SiteRule(StrictModel):
+    """How a file's site is told by its path."""
 
-    level: Literal["participant", "session", "record"] = Field(
-        default="participant", description="whose labels these are"
-    )
-    table: str | None = Field(default=None, description="csv, tsv or xlsx, relative to the folder")
-    key: str | None = Field(
-        default=None,
-        description="its column with participants (of sessions too), or with names of files",
-    )
-    session: str | None = Field(
-        default=None, description="level session: its column with sessions, as the rule reads them"
-    )
-    columns: dict[str, str] = Field(default_factory=dict, description="label → column")
-    header_row: PositiveInt = Field(default=1, description="row with the column names, from 1")
-    comments: dict[str, str] = Field(default_factory=dict, description="label → comment")
-    values: Annotated[dict[str, dict[str, str | float]], BeforeValidator(_text_keys)] = Field(
-        default_factory=dict,
-        description="label → raw value → value; a raw value that is not listed becomes empty",
+    pattern: str = Field(description="regular expression with (?P<site>…), searched in the path")
+    values: TextMap = Field(
+        default_factory=dict, description="what the pattern finds → site; others are left empty"
     )
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Labels that this rule gives."""
-        return tuple(self.columns or self.comments)
+    @field_validator("pattern")
+    @classmethod
+    def _check_pattern(cls, pattern: str) -> str:
+        return compiled(pattern, "site") or ""
+
+
+class SidecarRule(StrictModel):
+    """A text file beside each recording whose `key: value` lines become its comments."""
+
+    pattern: str = Field(description="regular expression, searched in the recording's path")
+    replace: str = Field(description="what it is replaced by, which gives the sidecar's path")
 
     @model_validator(mode="after")
-    def _check_choice(self) -> LabelRule:
-        from_table = self.table is not None and self.key is not None and bool(self.columns)
-        touched = self.table is not None or self.key is not None or bool(self.columns)
-        if touched and not from_table:
-            msg = "a label table needs table, key and columns"
+    def _check_pattern(self) -> SidecarRule:
+        try:
+            re.sub(self.pattern, self.replace, "")  # also looks at the groups that replace names
+        except (re.error, IndexError) as error:
+            msg = f"pattern and replace are no regular expression and its replacement: {error}"
+            raise ValueError(msg) from error
+        return self
+
+    def path_of(self, path: str) -> str | None:
+        r"""The sidecar's path for a recording's; None when the pattern is not in it.
+
+        >>> SidecarRule(pattern=r"_Signals\.csv$", replace="_Fix.txt").path_of("a/01_Signals.csv")
+        'a/01_Fix.txt'
+        """
+        if not re.search(self.pattern, path):
+            return None
+        sidecar = re.sub(self.pattern, self.replace, path)
+        return sidecar if sidecar != path else None
+
+
+class ManifestRule(StrictModel):
+    """A table that lists the recordings, and may tell whose they are.
+
+    A path in it is relative to the source's folder or to the table's own, with or without its
+    ending. Recordings that it does not list are left out with a reason, and so is a row without a
+    file. Where a rule of the source tells a participant, session or site too, both must agree.
+    """
+
+    table: str = Field(description="csv, tsv, xlsx or parquet, relative to the folder")
+    header_row: NonNegativeInt = 1
+    file: str = Field(description="its column with paths")
+    participant: str | None = Field(default=None, description="its column with participants")
+    session: str | None = Field(default=None, description="its column with sessions")
+    site: str | None = Field(default=None, description="its column with sites")
+    device: str | None = Field(default=None, description="its column with devices")
+    labels: dict[str, str] = Field(default_factory=dict, description="label → column")
+    level: Literal["participant", "session", "record"] = Field(
+        default="record", description="whose labels these are"
+    )
+    replace: Replacements = Field(default_factory=dict, description="as in labels")
+    values: Translations = Field(default_factory=dict, description="as in labels")
+
+    @model_validator(mode="after")
+    def _check_labels(self) -> ManifestRule:
+        missing = [
+            name
+            for name in {"participant": ["participant"], "session": ["participant", "session"]}.get(
+                self.level, []
+            )
+            if self.labels and getattr(self, name) is None
+        ]
+        if missing:
+            msg = f"labels of level {self.level} need the manifest's column(s) {missing}"
             raise ValueError(msg)
-        if from_table == bool(self.comments):
-            msg = "give either table, key and columns, or comments"
-            raise ValueError(msg)
-        if (self.session is not None) != (from_table and self.level == "session"):
-            msg = "a table of sessions needs session: its column; nothing else has one"
-            raise ValueError(msg)
-        reserved = {name for name in self.names if name in {"participant", "added", "record"}}
-        reserved |= {name for name in self.names if name.startswith("has_")}
-        if reserved:
-            msg = f"{sorted(reserved)} are column names of the store: choose other label names"
-            raise ValueError(msg)
-        unknown = sorted(set(self.values) - set(self.names))
-        if unknown:
-            msg = f"values are given for {unknown}, which are not labels of this source"
+        if not self.labels and (self.replace or self.values):
+            msg = "replace and values belong to labels: give labels: {name: column}"
             raise ValueError(msg)
         return self
+
+    @property
+    def label_rules(self) -> tuple[LabelRule, ...]:
+        """Its labels as a rule of their own."""
+        if not self.labels:
+            return ()
+        return (
+            LabelRule(
+                level=self.level,
+                table=self.table,
+                key=self.file if self.level == "record" else self.participant,
+                session=self.session if self.level == "session" else None,
+                columns=self.labels,
+                header_row=self.header_row,
+                replace=self.replace,
+                values=self.values,
+            ),
+        )

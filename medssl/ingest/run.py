@@ -24,17 +24,19 @@ from medssl.ingest.batch import (
     SourceTally,
     process_batch,
     read_fragment,
+    read_labels,
 )
 from medssl.ingest.config import IngestConfig
 from medssl.ingest.deidentify import links_table
 from medssl.ingest.discover import Discovery, RecordingTask, discover, refused
-from medssl.ingest.executor import Outcome, map_batches
+from medssl.ingest.executor import Outcome, map_batches, refuse_inside_worker
 from medssl.ingest.guards import refuse_nesting, require_cohorts, require_same_recipe
-from medssl.ingest.labels import Evidence, label_table, table_evidence
+from medssl.ingest.label_rules import LabelRule
+from medssl.ingest.labels import Evidence, label_table, label_versions, table_evidence
 from medssl.ingest.ledger import LedgerRow, Reason, ledger_table
 from medssl.ingest.record_labels import record_label_table, record_table_evidence
-from medssl.ingest.report import IngestReport, SourceReport
-from medssl.ingest.rules import LabelRule
+from medssl.ingest.report import IngestReport, Jitter, SourceReport
+from medssl.ingest.segment_tables import held_segment_labels, join_segment_labels
 from medssl.store import Store, append, schema
 from medssl.types import ParticipantId
 
@@ -65,6 +67,8 @@ def ingest(
         IngestError: Nothing can be read as configured; says which line to correct.
         StoreError: The store cannot be written.
     """
+    if config.workers > 1:
+        refuse_inside_worker()
     path = Path(path).absolute()
     folders = tuple(source.folder() for source in config.sources)
     refuse_nesting(folders, path)
@@ -109,6 +113,7 @@ class _Account:
         self._dropped: defaultdict[str, float] = defaultdict(float)
         self._files: Counter[str] = Counter()
         self._tallies = {source.name: SourceTally() for source in config.sources}
+        self._held: list[tuple[RecordingTask, str]] = []
         self._stored_files = 0
         self._already_stored = 0
 
@@ -136,12 +141,15 @@ class _Account:
         self._participants |= result.participants
         self._evidence.update(result.evidence)
         self._record_evidence.update(result.record_evidence)
+        self._held += result.held
         for name, tally in result.tallies.items():
             mine = self._tallies[name]
             mine.recordings += tally.recordings
             mine.records += tally.records
             mine.seconds += tally.seconds
             mine.participants |= tally.participants
+            mine.jitters += tally.jitters
+            mine.taken.update(tally.taken)
         if result.folder is not None:
             for shard in result.folder.glob("*.tar"):
                 shard.rename(context.staging / shard.name)
@@ -178,6 +186,10 @@ class _Account:
             pa.concat_tables([*fragments, *([] if store is None else [store.records])]),
             known=None if store is None else store.record_labels,
         )
+        segment_labels = [*map(read_labels, self._fragments), *self._labels_of_held(store)]
+        record_labels, conflicted = join_segment_labels(
+            record_labels, segment_labels, known=None if store is None else store.record_labels
+        )
         after = append(
             path,
             staging=staging,
@@ -187,10 +199,18 @@ class _Account:
             links=links_table(self._links(found)),
             labels=record_labels,
         )
-        return self._report(after, reasons, labels, conflicts | more)
+        return self._report(after, reasons, labels, conflicts | more | conflicted)
+
+    def _labels_of_held(self, store: Store | None) -> list[pa.Table]:
+        """Labels of segments that the store holds already, by rules or files of today."""
+        if store is None or not self._held:
+            return []
+        tables, unreadable = held_segment_labels(self._config, self._held, store.records)
+        self._record_evidence.unreadable.update(unreadable)
+        return tables
 
     def _names(self, level: str) -> list[str]:
-        rules = [rule for source in self._config.sources for rule in source.labels]
+        rules = [rule for source in self._config.sources for rule in source.label_rules]
         return [name for rule in rules if rule.level == level for name in rule.names]
 
     def _unreadable(self) -> Counter[str]:
@@ -233,10 +253,21 @@ class _Account:
                     recordings=tally.recordings,
                     records=tally.records,
                     seconds=round(tally.seconds, 6),
+                    channels=_by_channel(tally.taken),
                 )
                 for name, tally in self._tallies.items()
             },
             ledger={reason.value: count for reason, count in sorted(reasons.items())},
+            jitter={
+                name: Jitter.of(tally.jitters)
+                for name, tally in self._tallies.items()
+                if tally.jitters
+            },
+            assumed_participants=tuple(
+                source.name
+                for source in self._config.sources
+                if source.participant is not None and source.participant.each_recording
+            ),
             dropped_seconds={
                 name: round(seconds, 6)
                 for name, seconds in sorted(self._dropped.items())
@@ -246,6 +277,7 @@ class _Account:
             labels_unreadable={
                 name: count for name, count in sorted(self._unreadable().items()) if count
             },
+            label_versions=label_versions(self._config),
             participants_without_labels=len(with_records - _labelled(labels, after)),
             digest=after.digest,
             version=after.version,
@@ -262,6 +294,14 @@ def _labelled(labels: pa.Table, store: Store) -> set[ParticipantId]:
         pairs = zip(store.column(schema.RECORD), store.column(schema.PARTICIPANT), strict=True)
         found |= {person for record, person in pairs if record in known}
     return found
+
+
+def _by_channel(taken: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
+    """Channel → name in the files → recordings."""
+    counts: dict[str, dict[str, int]] = {}
+    for (channel, name), count in sorted(taken.items()):
+        counts.setdefault(channel, {})[name] = count
+    return counts
 
 
 def _nothing_stored(reasons: Counter[Reason]) -> str:
@@ -290,12 +330,12 @@ def _read_label_tables(
     return [
         (
             rule,
-            table_evidence(rule, folder, discovery.originals, source=source.name)
+            table_evidence(rule, folder, discovery.people, source=source.name)
             if rule.level == "participant"
             else record_table_evidence(rule, source, folder, discovery, key=key),
         )
         for source, folder, discovery in zip(config.sources, folders, found, strict=True)
-        for rule in source.labels
+        for rule in source.label_rules
     ]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from medssl.errors import ConfigError
-from medssl.ingest.discover import is_text, list_files, matches
+from medssl.ingest.listing import is_text, list_files, matches
 
 T = TypeVar("T")
 

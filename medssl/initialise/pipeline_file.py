@@ -288,6 +288,8 @@ def _evaluate(plan: Plan) -> list[str]:
         lines += [f"      - {_flow(target)}" for target in targets]
         names = [one.label for one in plan.labels.offers] if plan.labels is not None else []
         lines.append(f"    demographics: {_flow(names)}    # the baseline to beat")
+        lines += ["", "  # What the encoder has to beat: MiniRocket, heart-rate variability,"]
+        lines += ["  # itself trained with labels. Takes as long as pretraining.", "  # rivals: {}"]
     return [
         *lines,
         "",

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from medssl.errors import ConfigError
-from medssl.ingest.discover import is_paper
+from medssl.ingest.listing import is_paper
 from medssl.initialise import tables, text_kinds
 from medssl.initialise.answers import Answers, Question
 from medssl.initialise.facts import Facts

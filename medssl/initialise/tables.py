@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from medssl.errors import IngestError, MissingExtraError
-from medssl.ingest.labels import read_table
+from medssl.ingest.tables import read_table
 from medssl.initialise.listing import plural, spread, suffix
 
 SUFFIXES: Final = frozenset({".csv", ".tsv", ".xlsx", ".xlsm"})

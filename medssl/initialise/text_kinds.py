@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from medssl.errors import IngestError
-from medssl.ingest.discover import is_paper
+from medssl.ingest.listing import is_paper
 from medssl.initialise import tables
 from medssl.initialise.channel_names import modality_of_channel, modality_of_word
 from medssl.initialise.listing import Listing, plural, spread, suffix

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from medssl.config import nearest
 from medssl.errors import ConfigError
-from medssl.ingest.discover import is_paper, matches
+from medssl.ingest.listing import is_paper, matches
 from medssl.initialise.answers import Answers
 from medssl.initialise.channel_names import modality_of_channel, unit_in_name
 from medssl.initialise.facts import Facts

@@ -13,11 +13,11 @@ from medssl.errors import ConfigError, IngestError
 from medssl.ingest import IngestConfig
 from medssl.ingest.ledger import Unreadable
 from medssl.ingest.sources import BaseSource, TextSource
-from medssl.ingest.waveforms.preprocess import resampled
+from medssl.ingest.waveforms.preprocess import Preprocessed
 from medssl.ingest.waveforms.quality import grade
 from medssl.ingest.waveforms.readers import open_recording
 from medssl.ingest.waveforms.segment import cut
-from medssl.ingest.waveforms.wfdb_header import named_files
+from medssl.ingest.waveforms.wfdb_text import named_files
 from medssl.initialise.listing import plural, spread
 from medssl.initialise.wfdb_look import told
 
@@ -105,12 +105,13 @@ def _outcome(config: BaseSource, path: str) -> list[float] | str:
     folder = config.folder()
     try:
         recording = open_recording(Path(folder, path), config, folder=folder)
-        signal = resampled(recording, config.rate)
+        signal = Preprocessed(recording, config.rate, config.filter)
+        read = signal.read(0, signal.length)
     except Unreadable as verdict:
         return told(verdict)
     except (IngestError, OSError) as error:
         return type(error).__name__
-    segments = cut(signal, length=config.segment_length, step=config.step).segments
+    segments = cut(read, length=config.segment_length, step=config.step).segments
     if not len(segments):
         return "no whole segment"
     return [

@@ -10,7 +10,9 @@ from medssl.ingest.discover import claims_of, owners_of
 from medssl.ingest.ledger import Reason, Unreadable
 from medssl.ingest.waveforms.recording import parse_comments
 from medssl.ingest.waveforms.units import canonical_unit
-from medssl.ingest.waveforms.wfdb_header import Header, read_header
+from medssl.ingest.waveforms.wfdb_header import Header
+from medssl.ingest.waveforms.wfdb_segments import read_layout
+from medssl.ingest.waveforms.wfdb_text import header_text
 from medssl.initialise.channel_names import modality_of_channel
 from medssl.initialise.facts import Facts
 from medssl.initialise.listing import spread
@@ -25,6 +27,7 @@ def look_at_wfdb(folder: Path, paths: Sequence[str]) -> Facts:
         folder: The folder.
         paths: All its headers.
     """
+    paths = _without_segments(folder, paths)
     facts = Facts(format="wfdb", paths=tuple(paths), opened=tuple(spread(paths, MAX_HEADERS)))
     claims = {path: claims_of(folder, path) for path in facts.opened}
     owners = owners_of(claims)
@@ -33,7 +36,7 @@ def look_at_wfdb(folder: Path, paths: Sequence[str]) -> Facts:
             facts.unreadable[Reason.DUPLICATE_SOURCE.value] += 1
             continue
         try:
-            header = read_header(folder / path, folder=folder)
+            header = read_layout(folder / path, folder=folder).header
         except Unreadable as verdict:
             facts.unreadable[told(verdict)] += 1
         except OSError as error:
@@ -41,6 +44,13 @@ def look_at_wfdb(folder: Path, paths: Sequence[str]) -> Facts:
         else:
             _add(facts, path, header)
     return facts
+
+
+def _without_segments(folder: Path, paths: Sequence[str]) -> list[str]:
+    """The headers that are recordings, and no segments of one."""
+    several = [path for path in paths if header_text(folder / path).several]
+    segments = {file for path in several for file in claims_of(folder, path)}
+    return [path for path in paths if path not in segments]
 
 
 def told(verdict: Unreadable) -> str:

@@ -1,4 +1,4 @@
-"""Reduction rules, applied in order: a quality floor, then exact duplicates."""
+"""Reduction rules, applied in order: quality and its components, then exact duplicates."""
 
 from __future__ import annotations
 
@@ -8,11 +8,20 @@ import pandas as pd
 from medssl.reduction.config import ReduceConfig
 from medssl.reduction.selection import Selection
 from medssl.store import Store
-from medssl.store.schema import CONTENT_DIGEST, PARTICIPANT, QUALITY
+from medssl.store.schema import CONTENT_DIGEST, GRADES, PARTICIPANT, QUALITY
 
 LOW_QUALITY = "low_quality"
 EXACT_DUPLICATE = "exact_duplicate"
 AMBIGUOUS_OWNER = "ambiguous_owner"
+
+
+def quality_reason(component: str) -> str:
+    """Why a record is left out whose component of quality is out of range.
+
+    >>> quality_reason("kurtosis")
+    'quality_kurtosis'
+    """
+    return f"quality_{component}"
 
 
 def reduce(store: Store, config: ReduceConfig) -> Selection:
@@ -25,6 +34,13 @@ def reduce(store: Store, config: ReduceConfig) -> Selection:
     quality = store.column(QUALITY).astype(float)
     low = np.flatnonzero(quality < config.quality_floor)
     selection = selection.drop(low, reason=LOW_QUALITY)
+    for component, kept_range in config.quality.given():
+        # As they are stored, so that both ends are included; NaN, not graded, is outside nothing.
+        values = store.column(GRADES[component]).astype(np.float32)
+        below = values < np.float32(-np.inf if kept_range.min is None else kept_range.min)
+        above = values > np.float32(np.inf if kept_range.max is None else kept_range.max)
+        outside = np.flatnonzero(below | above)
+        selection = selection.drop(outside, reason=quality_reason(component))
     kept = np.flatnonzero(selection.keep)
     frame = pd.DataFrame(
         {
@@ -48,3 +64,14 @@ def reduce(store: Store, config: ReduceConfig) -> Selection:
             distances=np.zeros(len(repeats)),
         )
     return selection
+
+
+def count_ungraded(store: Store, config: ReduceConfig, selection: Selection) -> dict[str, int]:
+    """Kept records that a rule could not judge, by what they lack; only rules that are on."""
+    columns = {"quality": QUALITY} if config.quality_floor > 0 else {}
+    columns |= {name: GRADES[name] for name, _ in config.quality.given()}
+    missing = {
+        name: int((selection.keep & np.isnan(store.column(column).astype(float))).sum())
+        for name, column in columns.items()
+    }
+    return {name: count for name, count in missing.items() if count}

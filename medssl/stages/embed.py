@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final, Literal
+
 from pydantic import Field, PositiveInt
 
 from medssl.config import StrictModel
+from medssl.errors import StageError
 from medssl.files import digest_file, digest_json, read_json, write_json
 from medssl.stages.base import Context, Result, Stage
-from medssl.stages.pretrain import BUNDLE, HEAD, PARTICIPANTS
+from medssl.stages.pretrain import (
+    BUNDLE,
+    HEAD,
+    PARTICIPANTS,
+    PARTNER_BUNDLE,
+    PARTNER_HEAD,
+)
 
 EMBEDDINGS = "embeddings.parquet"
 UNTRAINED = "untrained-{seed}.parquet"
@@ -15,10 +24,15 @@ LAYER = "layer-{number}.parquet"
 RANK_GAIN = "effective_rank_gain"
 """Key of the summary: centred effective rank of the encoder minus that of the untrained ones."""
 
+_FILES: Final = {"main": (BUNDLE, HEAD), "partner": (PARTNER_BUNDLE, PARTNER_HEAD)}
+
 
 class EmbedConfig(StrictModel):
     """How embeddings are computed."""
 
+    encoder: Literal["main", "partner"] = Field(
+        "main", description="partner: that of the second modality of simultaneous pairs"
+    )
     batch_size: PositiveInt = 256
     untrained_seeds: int = Field(
         3, ge=0, description="encoders with random weights, embedded beside as baselines"
@@ -33,6 +47,7 @@ def run(context: Context) -> Result:
 
     Raises:
         LeakageError: The encoder was pretrained on participants of validation or test.
+        StageError: There is no partner's encoder.
     """
     from medssl.bundle import load_encoder
     from medssl.encoders import parse_encoder_config
@@ -45,7 +60,10 @@ def run(context: Context) -> Result:
     from medssl.stages.data import open_corpus, read_pretraining
 
     config: EmbedConfig = context.config
-    bundle = context.inputs["pretrain"] / BUNDLE
+    bundle, head = (context.inputs["pretrain"] / name for name in _FILES[config.encoder])
+    if config.encoder == "partner" and not bundle.is_dir():
+        msg = "embed.encoder is partner and pretrain made one encoder: set it to main"
+        raise StageError(msg)
     encoder = load_encoder(bundle)
     corpus = open_corpus(context, encoder.contract.modality)
     trained = read_pretraining(context.inputs["pretrain"], corpus.splits)
@@ -58,7 +76,6 @@ def run(context: Context) -> Result:
     )  # fmt: skip
     embeddings.write(context.out / EMBEDDINGS)
     if config.layers:
-        head = context.inputs["pretrain"] / HEAD
         layers = embed_layers(
             encoder, corpus.store, corpus.rows, count=config.layers,
             head=load_head(head, encoder.dim) if head.is_file() else None,

@@ -8,7 +8,7 @@ from pathlib import Path
 from medssl.errors import StageError
 from medssl.files import digest_json
 from medssl.ingest.config import IngestConfig
-from medssl.ingest.discover import list_files as walk
+from medssl.ingest.listing import list_files as walk
 from medssl.stages.base import Context, Result, Stage
 from medssl.store.schema import MANIFEST
 

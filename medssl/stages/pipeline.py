@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from medssl.config import (
     StrictModel,
     find_problems,
@@ -38,6 +36,7 @@ from medssl.stages.base import (
     stage_key,
 )
 from medssl.stages.ingest import store_folder
+from medssl.stages.partial import RUN_FILE, left_runs, only_one, without_remains
 from medssl.stages.registry import STAGES
 from medssl.stages.settings import (
     PipelineConfig,
@@ -51,7 +50,6 @@ from medssl.tracking import Run, Tracker
 
 logger = logging.getLogger(__name__)
 
-_RUN_FILE = ".run.json"
 INGEST = "ingest"
 SPLITS = "splits.json"
 
@@ -278,14 +276,17 @@ class Pipeline:
         final = output_folder(self.root, name, key)
         partial = final.with_name(f".{final.name}.partial")
         final.parent.mkdir(parents=True, exist_ok=True)
-        with _only_one(final), _opened(tracker, name, parent, run) as current:
+        with (
+            only_one(final), without_remains(partial),
+            _opened(tracker, name, parent, run) as current,
+        ):  # fmt: skip
             if partial.exists():
-                for run_id in _left_runs(partial):
+                for run_id in left_runs(partial):
                     tracker.fail_left_open(run_id)
                 if not stage.resumes:
                     shutil.rmtree(partial)
             partial.mkdir(exist_ok=True)
-            write_json(partial / _RUN_FILE, {"run_ids": [current.id, parent.id]})
+            write_json(partial / RUN_FILE, {"run_ids": [current.id, parent.id]})
             config = self.configs[name]
             current.params({name: config.model_dump(mode="json")})
             current.tags({"medssl.stage": name, "medssl.key": key})
@@ -306,7 +307,7 @@ class Pipeline:
                 )
             seconds = time.perf_counter() - started
             current.metrics({**_numbers(result.summary), "seconds": seconds})
-            (partial / _RUN_FILE).unlink()
+            (partial / RUN_FILE).unlink()
             manifest = Manifest(
                 stage=name, key=key, parts=parts, digest=result.digest,
                 outputs=list_outputs(partial), summary=dict(result.summary),
@@ -349,26 +350,10 @@ def _read_store(folder: Path) -> Manifest | None:
     )  # fmt: skip
 
 
-def _only_one(final: Path) -> AbstractContextManager[Any]:
-    lock = FileLock(final.with_name(f".{final.name}.lock"), timeout=0)
-    try:
-        return lock.acquire()
-    except Timeout as error:
-        msg = f"another process is running this stage for {final}: wait for it to end"
-        raise StageError(msg) from error
-
-
 def _opened(
     tracker: Tracker, name: str, parent: Run, run: Run | None
 ) -> AbstractContextManager[Run]:
     return nullcontext(run) if run is not None else tracker.run(name, parent=parent)
-
-
-def _left_runs(partial: Path) -> list[str]:
-    try:
-        return list(read_json(partial / _RUN_FILE)["run_ids"])
-    except (OSError, ValueError, KeyError):
-        return []  # killed before the runs had an id
 
 
 def _point(link: Path, folder: Path) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from medssl.evaluation.probes import ProbeConfig
 from medssl.files import digest_json, write_json
 from medssl.stages.base import Context, Result, Stage
 from medssl.stages.embed import EMBEDDINGS, LAYER, UNTRAINED
 from medssl.stages.ingest import store_folder
+
+if TYPE_CHECKING:
+    from medssl.evaluation.tables import ProbeTable
 
 PROBES = "probes.json"
 TABLE = "probes.md"
@@ -20,7 +25,6 @@ def run(context: Context) -> Result:
         LeakageError: The encoder was pretrained on participants of validation or test.
     """
     from medssl.evaluation.embeddings import Embeddings
-    from medssl.evaluation.predictions import write_predictions
     from medssl.evaluation.probe import probe_store
     from medssl.sampling.splits import assign_splits
     from medssl.stages.data import read_pretraining
@@ -36,12 +40,19 @@ def run(context: Context) -> Result:
         pretraining=read_pretraining(context.inputs["embed"], splits),
         progress=context.progress,
     )  # fmt: skip
+    return leave_table(context, table, PROBES, TABLE)
+
+
+def leave_table(context: Context, table: ProbeTable, json: str, markdown: str) -> Result:
+    """Write a probe table under two names, and the predictions behind it."""
+    from medssl.evaluation.predictions import write_predictions
+
     value = table.to_dict()
-    write_json(context.out / PROBES, value)
-    (context.out / TABLE).write_text(table.to_markdown(), encoding="utf-8")
+    write_json(context.out / json, value)
+    (context.out / markdown).write_text(table.to_markdown(), encoding="utf-8")
     write_predictions(context.out / PREDICTIONS, table.predictions)
-    context.run.artifacts(context.out / PROBES)
-    context.run.artifacts(context.out / TABLE)
+    context.run.artifacts(context.out / json)
+    context.run.artifacts(context.out / markdown)
     scores = {}
     for row in table.rows:
         prefix = "/".join(_tag(word) for word in (row.target, row.features, row.metric))

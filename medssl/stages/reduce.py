@@ -11,7 +11,7 @@ SELECTION = "selection.parquet"
 
 def run(context: Context) -> Result:
     """Write the selection; nothing is copied or deleted."""
-    from medssl.reduction.rules import reduce
+    from medssl.reduction.rules import count_ungraded, reduce
     from medssl.store import Store
 
     store = Store.open(store_folder(context.inputs["ingest"]))
@@ -19,7 +19,9 @@ def run(context: Context) -> Result:
     selection.write(context.out / SELECTION)
     counts = selection.counts()
     fraction = counts["kept"] / max(1, store.records.num_rows)
-    return Result(digest=selection.digest, summary={"records": counts, "kept_fraction": fraction})
+    summary = {"records": counts, "kept_fraction": fraction}
+    summary |= {"not_graded": count_ungraded(store, context.config, selection)}
+    return Result(digest=selection.digest, summary=summary)
 
 
 STAGE = Stage(name="reduce", version=1, config=ReduceConfig, run=run, needs=("ingest",))

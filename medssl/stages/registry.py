@@ -12,6 +12,7 @@ from medssl.stages import (
     probe,
     reduce,
     release,
+    rivals,
 )
 from medssl.stages.base import Stage
 
@@ -23,6 +24,7 @@ STAGES: dict[str, Stage] = {
         pretrain.STAGE,
         embed.STAGE,
         probe.STAGE,
+        rivals.STAGE,
         finetune.STAGE,
         neighbours.STAGE,
         audit.STAGE,

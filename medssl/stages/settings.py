@@ -74,7 +74,7 @@ def place_overrides(overrides: dict[str, Any], only: str | None) -> dict[str, An
 
 
 def resolve_paths(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """Paths of sources are meant relative to the pipeline file."""
+    """Paths of sources are meant relative to the pipeline file; variables are expanded later."""
     resolved = dict(values)
     sources = resolved.get("sources")
     if isinstance(sources, list):
@@ -82,7 +82,7 @@ def resolve_paths(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
             {**s, "path": str(base / Path(s["path"]).expanduser())}
             if isinstance(s, Mapping)
             and isinstance(s.get("path"), str)
-            and not s["path"].startswith("sample:")
+            and not s["path"].startswith(("sample:", "${"))
             else s
             for s in sources
         ]

@@ -42,25 +42,50 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         raise StoreError(msg) from error
 
 
-def read_schema(path: Path, expected: pa.Schema) -> int:
-    """Check a table's columns without reading them, and give its number of rows.
+def read_records(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read the records table, or some of its columns; what an older store lacks becomes nulls.
 
     Raises:
-        StoreError: The file is missing, damaged, or has other columns.
+        StoreError: The file is missing or damaged.
+    """
+    expected = schema.RECORDS_SCHEMA
+    if columns is not None:
+        expected = pa.schema([expected.field(name) for name in columns])
+    held = set(read_columns(path)[0].names)
+    table = read_table(path, [name for name in expected.names if name in held])
+    return conform(table, expected, what="records")
+
+
+def read_columns(path: Path) -> tuple[pa.Schema, int]:
+    """Columns of an index table and its number of rows, without reading it.
+
+    Raises:
+        StoreError: The file is missing or damaged.
     """
     try:
         with pq.ParquetFile(path) as file:
-            columns, rows = file.schema_arrow, file.metadata.num_rows
+            return file.schema_arrow, int(file.metadata.num_rows)
     except FileNotFoundError as error:
         msg = f"index file {path} is missing: restore it from a copy, or ingest again"
         raise StoreError(msg) from error
     except (OSError, ValueError, pa.ArrowException) as error:
         msg = f"index file {path} is damaged: restore it from a copy, or ingest again"
         raise StoreError(msg) from error
+
+
+def check_records(path: Path) -> int:
+    """Check the columns of the records table without reading them, and give its number of rows.
+
+    Raises:
+        StoreError: The file is missing, damaged, or has other columns than any version wrote.
+    """
+    columns, rows = read_columns(path)
+    absent = schema.LATER - set(columns.names)
+    expected = pa.schema([field for field in schema.RECORDS_SCHEMA if field.name not in absent])
     if not columns.equals(expected):
         msg = f"index file {path} has other columns than medssl writes: ingest again"
         raise StoreError(msg)
-    return int(rows)
+    return rows
 
 
 def write_table(path: Path, table: pa.Table) -> None:
@@ -98,16 +123,22 @@ def digest_index(records: pa.Table, participants: pa.Table, labels: pa.Table | N
     """Identity of the data: what is stored and in which row order, not where or by whom.
 
     Engines, worker counts, shard sizes and library versions leave it alone; a changed sample,
-    label or row order does not.
+    label or row order does not. Columns that came later count once they hold something: stores
+    of before keep their digest.
     """
     state = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    _add_table(state, records, without=_PLACE)
+    empty = {name for name in schema.LATER if _is_empty(records, name)}
+    _add_table(state, records, without=_PLACE | empty)
     _add_table(state, participants, without=DERIVED)
     if labels is not None and len(
         labels
     ):  # stores from before there were labels of records keep their digest
         _add_table(state, labels, without=())
     return state.hexdigest()
+
+
+def _is_empty(table: pa.Table, name: str) -> bool:
+    return name in table.column_names and table.column(name).null_count == len(table)
 
 
 def _add_table(state: Any, table: pa.Table, *, without: Collection[str]) -> None:

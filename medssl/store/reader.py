@@ -18,7 +18,7 @@ from medssl.errors import StoreError
 from medssl.records import Contract
 from medssl.store import codec, schema
 from medssl.store.contracts import find_contract
-from medssl.store.index import read_schema, read_table
+from medssl.store.index import check_records, read_records, read_table
 from medssl.store.layout import COLUMNS, Layout, build_layout
 from medssl.store.manifest import Manifest, index_folder, read_manifest
 from medssl.store.mapping import ShardMaps, windows
@@ -44,7 +44,7 @@ class Store:
         self._index = index_folder(path, manifest.version)
         self._maps = ShardMaps(path, manifest.shards)
         self._columns: dict[str, Array] = {}
-        self._length = read_schema(self._index / schema.RECORDS, schema.RECORDS_SCHEMA)
+        self._length = check_records(self._index / schema.RECORDS)
 
     @classmethod
     def open(cls, path: str | Path, *, version: int | None = None) -> Self:
@@ -73,7 +73,7 @@ class Store:
     @cached_property
     def records(self) -> pa.Table:
         """One row per record, `schema.RECORDS_SCHEMA`."""
-        return read_table(self._index / schema.RECORDS)
+        return read_records(self._index / schema.RECORDS)
 
     @cached_property
     def participants(self) -> pd.DataFrame:
@@ -164,7 +164,7 @@ class Store:
                 hint = nearest(name, schema.RECORDS_SCHEMA.names)
                 msg = f"the records table has no column {name!r}{hint}"
                 raise StoreError(msg)
-            table = read_table(self._index / schema.RECORDS, [name])
+            table = read_records(self._index / schema.RECORDS, [name])
             values = _to_numpy(table.column(0))
             values.flags.writeable = False
             self._columns[name] = values

@@ -6,7 +6,7 @@ from typing import Final
 
 import pyarrow as pa
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Raised when an older medssl could no longer read the store."""
 
 FORMAT: Final = "medssl-store"
@@ -43,6 +43,21 @@ CHANNELS: Final = "channels"
 SITE: Final = "site"
 DEVICE: Final = "device"
 QUALITY: Final = "quality"
+FILTER: Final = "filter"
+"""What was filtered out before resampling, as JSON."""
+OVERLAP: Final = "overlap"
+"""Seconds that neighbouring segments of a recording share."""
+GRADES: Final = {
+    "template": "quality_template",
+    "skewness": "quality_skewness",
+    "kurtosis": "quality_kurtosis",
+    "flat": "flat_share",
+    "clipped": "clipped_share",
+    "missing": "missing_share",
+}
+"""Components of signal quality, and their columns; see `ingest.waveforms.components`."""
+LATER: Final = frozenset({FILTER, OVERLAP, *GRADES.values()})
+"""Columns that version 2 brought: null in older stores, and no part of a digest while all null."""
 SOURCE_DIGEST: Final = "source_digest"
 CONTENT_DIGEST: Final = "content_digest"
 ADDED: Final = "added"
@@ -78,6 +93,9 @@ RECORDS_SCHEMA: Final = pa.schema(
         pa.field(SITE, pa.string()),
         pa.field(DEVICE, pa.string()),
         pa.field(QUALITY, pa.float32()),
+        pa.field(FILTER, pa.string()),
+        pa.field(OVERLAP, pa.float64()),
+        *(pa.field(name, pa.float32()) for name in GRADES.values()),
         pa.field(SOURCE_DIGEST, pa.string(), nullable=False),
         pa.field(CONTENT_DIGEST, pa.string(), nullable=False),
         pa.field(ADDED, pa.int32(), nullable=False),

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Final, Self
 import numpy as np
 import pyarrow as pa
 
+from medssl.config import nearest
 from medssl.errors import StoreError
 from medssl.files import digest_bytes, sync_folder
 from medssl.records import Record
@@ -29,7 +30,7 @@ _PSEUDONYM: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _DIMENSIONS: Final = {Kind.WAVEFORM: (2,), Kind.IMAGE: (2, 3), Kind.VOLUME: (3, 4)}
 _SHARED: Final = (
     "participant", "session", "recording", "modality", "source_digest", "rate", "channels",
-    "units", "study", "site", "device", "source",
+    "units", "study", "site", "device", "source", "filter", "overlap",
 )  # fmt: skip
 
 
@@ -57,7 +58,7 @@ class ShardWriter:
         self._name = name
         self._max_bytes = max_bytes
         self._rows: list[dict[str, Any]] = []
-        self._members: set[str] = set()
+        self._members: dict[str, None] = {}
         self._file: BinaryIO | None = None
         self._count = 0
         self._closed = False
@@ -101,6 +102,17 @@ class ShardWriter:
             self._add_stack(records)
         else:
             self._add_frame(records[0], kind)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Write all that is added inside the block, or, when the block raises, nothing of it."""
+        place = None if self._file is None else self._file.tell()
+        before = self._count, len(self._rows), len(self._members)
+        try:
+            yield
+        except BaseException:
+            self._take_back(place, *before)
+            raise
 
     def close(self) -> pa.Table:
         """Finish the last shard.
@@ -171,7 +183,7 @@ class ShardWriter:
             for part in parts:
                 file.write(part)
             file.write(bytes(padding))
-        self._members.add(member)
+        self._members[member] = None
         return start
 
     @property
@@ -194,6 +206,31 @@ class ShardWriter:
             sync_folder(self._folder)
         self._file = None
         self._count += 1
+
+    def _take_back(self, place: int | None, count: int, rows: int, members: int) -> None:
+        """Go back to a place in shard `count`, or, where it had none, to before that shard."""
+        if self._file is not None:
+            # Closing flushes, and a full disk refuses that once more.
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
+        while self._count >= count:
+            finished = self._folder / self._shard
+            if self._count > count or place is None:
+                finished.unlink(missing_ok=True)
+                self._partial.unlink(missing_ok=True)
+            elif finished.exists():
+                finished.rename(self._partial)
+            self._count -= 1
+        self._count = count
+        if place is not None:
+            with self._naming_errors():
+                self._file = self._partial.open("r+b")
+                self._file.truncate(place)
+                self._file.seek(place)
+        del self._rows[rows:]
+        while len(self._members) > members:
+            self._members.popitem()
 
     @contextmanager
     def _naming_errors(self) -> Iterator[None]:
@@ -231,11 +268,20 @@ class ShardWriter:
                 schema.SITE: record.site,
                 schema.DEVICE: record.device,
                 schema.QUALITY: record.quality,
+                schema.FILTER: record.filter,
+                schema.OVERLAP: record.overlap,
+                **{column: _known(record, name) for name, column in schema.GRADES.items()},
                 schema.SOURCE_DIGEST: record.source_digest,
                 schema.CONTENT_DIGEST: digest,
                 schema.ADDED: 0,
             }
         )
+
+
+def _known(record: Record, component: str) -> float | None:
+    """One grade; what could not be computed is missing, not a number."""
+    value = record.grades.get(component)
+    return None if value is None or np.isnan(value) else float(value)
 
 
 def _member(records: Sequence[Record], suffix: str) -> str:
@@ -263,6 +309,11 @@ def _check(records: Sequence[Record]) -> Kind:
         raise StoreError(msg)
     for record in records:
         _check_data(record, kind)
+        unknown = sorted(set(record.grades) - set(schema.GRADES))
+        if unknown:
+            hint = nearest(unknown[0], list(schema.GRADES))
+            msg = f"unknown quality component {unknown[0]!r}{hint}"
+            raise StoreError(msg)
         for name in _SHARED:
             if getattr(record, name) != getattr(first, name):
                 msg = f"the segments of one member differ in {name}: add them apart"

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from medssl.errors import StoreError
 from medssl.files import digest_bytes, digest_file
 from medssl.store import schema
-from medssl.store.index import digest_index, read_schema, read_table
+from medssl.store.index import check_records, digest_index, read_records, read_table
 from medssl.store.layout import Layout, build_layout
 from medssl.store.manifest import Manifest, index_folder, read_manifest, shard_path
 from medssl.store.reader import Store
@@ -43,8 +43,8 @@ def verify(path: str | Path, deep: bool = False) -> list[str]:
     folder = index_folder(root, manifest.version)
     problems += _index_files(root, folder, manifest)
     try:
-        read_schema(folder / schema.RECORDS, schema.RECORDS_SCHEMA)
-        records = read_table(folder / schema.RECORDS)
+        check_records(folder / schema.RECORDS)
+        records = read_records(folder / schema.RECORDS)
         participants = read_table(folder / schema.PARTICIPANTS)
         labels = _labels(folder, manifest)
     except StoreError as error:

@@ -21,7 +21,7 @@ from medssl.errors import StoreError
 from medssl.files import digest_file, publish_folder, sync_folder
 from medssl.records import Record
 from medssl.store import schema
-from medssl.store.index import conform, digest_index, read_table, write_table
+from medssl.store.index import conform, digest_index, read_records, read_table, write_table
 from medssl.store.layout import build_layout
 from medssl.store.manifest import (
     SHARD_NAME,
@@ -151,6 +151,7 @@ def _members(records: Iterable[Record]) -> Iterator[list[Record]]:
             record.participant, record.session, record.recording, record.modality.value,
             record.source_digest, repr(record.rate), repr(record.channels), shape, dtype,
             *map(repr, (record.units, record.study, record.site, record.device, record.source)),
+            *map(repr, (record.filter, record.overlap)),
         )  # fmt: skip
 
     ordered = sorted(records, key=lambda record: (origin(record), record.start))
@@ -238,7 +239,8 @@ def _read_current(path: Path) -> tuple[dict[str, pa.Table], int]:
     manifest = read_manifest(path)
     version = manifest.version
     folder = index_folder(path, version)
-    tables = {name: read_table(folder / name) for name in manifest.files}
+    tables = {name: read_table(folder / name) for name in manifest.files if name != schema.RECORDS}
+    tables[schema.RECORDS] = read_records(folder / schema.RECORDS)
     tables.setdefault(schema.LABELS, empty[schema.LABELS])
     # Whoever deleted the links did so for good: an append only adds those of its own.
     links = folder / schema.LINKS

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from medssl.errors import StageError
 from medssl.methods.base import PretrainingMethod
 from medssl.sampling.loader import PairLoader
+from medssl.sampling.moments import Moments, match_moments
 from medssl.sampling.pairs import PairSampler
 from medssl.store import Store
-from medssl.store.schema import PARTICIPANT
+from medssl.store.schema import PARTICIPANT, QUALITY
 from medssl.training.config import FitConfig
 from medssl.training.monitors import CollapseMonitor, LossMonitor, Report, Threads
 from medssl.types import Rows
@@ -29,26 +31,64 @@ METRICS: Final = "metrics.jsonl"
 
 
 class PairData(lightning.LightningDataModule):
-    """Positive pairs for whichever rank asks."""
+    """Positive pairs for whichever rank asks.
 
-    def __init__(self, store: Store, rows: Rows, config: FitConfig, *, seed: int) -> None:
+    Args:
+        store: Where the records are.
+        rows: Row numbers of the records to draw from.
+        config: Pairs and batch size.
+        seed: Of the order of participants and the choice of records.
+        partner_rows: For pairs of moments, row numbers of the second modality.
+
+    Raises:
+        StageError: No two records are of one moment.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        rows: Rows,
+        config: FitConfig,
+        *,
+        seed: int,
+        partner_rows: Rows | None = None,
+    ) -> None:
         super().__init__()
         self.store = store
         self.rows = rows
         self.config = config
         self.seed = seed
+        self.moments: Moments | None = None
+        if config.pairs.level == "moment":
+            none = np.empty(0, dtype=np.int64)
+            self.moments = match_moments(
+                store, rows, none if partner_rows is None else partner_rows
+            )
 
     def sampler(self, rank: int = 0, world_size: int = 1) -> PairSampler:
         """The sampler of one rank."""
+        moments = self.moments
+        rows = self.rows if moments is None else moments.first
         return PairSampler(
-            self.rows,
-            self.store.column(PARTICIPANT, self.rows),
+            rows,
+            self.store.column(PARTICIPANT, rows),
             batch_size=self.config.batch_size,
             config=self.config.pairs,
             seed=self.seed,
+            partners=None if moments is None else moments.second,
+            quality=self._quality(),
             rank=rank,
             world_size=world_size,
         )
+
+    def _quality(self) -> np.ndarray:
+        """Quality of each record to draw; a moment is as good as its worse half."""
+        if self.moments is None:
+            return self.store.column(QUALITY, self.rows)
+        first, second = (
+            self.store.column(QUALITY, rows) for rows in (self.moments.first, self.moments.second)
+        )
+        return np.asarray(np.minimum(first, second))
 
     def train_dataloader(self) -> PairLoader:
         """All batches of the run for this rank."""

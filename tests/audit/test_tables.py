@@ -13,7 +13,9 @@ from medssl.audit.findings import Severity
 from medssl.audit.missingness import missingness
 from medssl.audit.quality import quality
 from medssl.audit.split_balance import split_balance
-from medssl.store import Store
+from medssl.records import Record
+from medssl.store import Store, write_store
+from medssl.types import Modality, ParticipantId
 
 
 def people(count: int = 60) -> pd.DataFrame:
@@ -64,6 +66,23 @@ def test_poor_signals_are_noted(tmp_path: Path, clean: Store, make: SimpleNamesp
     assert finding.severity is Severity.NOTE
     assert finding.value == 1.0
     assert finding.n_records == 6
+
+
+def test_components_that_fail_are_named_most_frequent_first(tmp_path: Path) -> None:
+    bad = {"template": 0.9, "flat": 0.5, "clipped": 0.2, "kurtosis": 1.0, "missing": 0.0}
+    records = [
+        Record(
+            participant=ParticipantId(f"p{number}"), session="s", recording="r",
+            modality=Modality.PPG, data=np.full((1, 8), number, dtype=np.float32),
+            source_digest="0" * 32, rate=8.0, channels=("ppg",), units="counts", quality=0.2,
+            grades=bad if number % 2 else {**bad, "clipped": 0.0},
+        )
+        for number in range(6)
+    ]  # fmt: skip
+    store = write_store(tmp_path / "store", records)
+    (finding,) = quality(store, store.rows())
+    assert finding.title.endswith("poor quality; out of range: flat in 100.0%, clipped in 50.0%")
+    assert "give ranges of flat and clipped (reduce.quality)" in finding.advice
 
 
 def test_unlike_splits_are_found_and_like_ones_are_not() -> None:

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from medssl.bundle import save_bundle
-from medssl.encoders import EfficientNet1dConfig, ResNet1dConfig, build_encoder
+from medssl.encoders import EfficientNet1dConfig, ResNet1dConfig, ViT1dConfig, build_encoder
 from medssl.records import Contract
 
 CONTRACT = Contract(modality="ecg", rate=128, channels=("I",), units="mV", length=256)
 CONFIGS = {
     "resnet1d": ResNet1dConfig(channels=1, width=4, stages=2),
     "efficientnet1d": EfficientNet1dConfig(channels=1, width=128, depth="small", expansion=4),
+    "vit1d": ViT1dConfig(channels=1, patch=48, width=32, depth=2),
 }
 
 

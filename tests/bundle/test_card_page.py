@@ -11,7 +11,9 @@ from medssl.bundle.card import (
     pick_probes,
     read_card,
 )
-from medssl.bundle.card_page import render_card
+from medssl.bundle.card_page import contract_rows, render_card
+from medssl.filters import Filter
+from medssl.records import Contract
 
 
 @pytest.fixture
@@ -106,3 +108,23 @@ def test_what_was_not_measured_is_said(bundle):
 def test_with_licences_nobody_has_to_ask(full):
     data = full.data.model_copy(update={"sources": (SourceFacts(name="a", licence="CC0"),)})
     assert "Ask whoever" not in render_card(full.model_copy(update={"data": data}))
+
+
+def test_the_whole_contract_is_on_the_page(bundle):
+    card = read_card(bundle)
+    page = render_card(card)
+    for line in (
+        "| modality | ecg |", "| channels, in order | I |", "| units | mV |",
+        "| filter, before resampling | none |", "| rate | 128 Hz |", "| resampling | polyphase",
+        "| segment | 256 samples, 2 s |", "| overlap of neighbouring segments | 0 s |",
+        "| normalisation | per segment and channel",
+    ):  # fmt: skip
+        assert line in page
+    told = {"filter": Filter(low=0.5, high=40), "overlap": 0.5}
+    contract = card.contract.model_copy(update=told)
+    page = render_card(card.model_copy(update={"contract": contract}))
+    assert "| 0.5 to 40 Hz, Butterworth of order 4, zero phase |" in page
+    assert "| overlap of neighbouring segments | 0.5 s |" in page
+    assert "signal = encoder.prepare(recording, rate=rate, channels=channels, units=units)" in page
+    # A field that is added to the contract has to be added to the page.
+    assert len(contract_rows(contract)) == len(Contract.model_fields)

@@ -41,7 +41,7 @@ def test_a_loaded_encoder_is_in_evaluation_mode(saved, recording):
 
 def test_what_breaks_the_contract_is_refused(saved, recording):
     encoder = load_encoder(saved[1], device="cpu")
-    with pytest.raises(ContractError, match="from_rate=500, to_rate=128"):
+    with pytest.raises(ContractError, match="prepare\\(signal, rate=500"):
         encoder.embed(recording(256), rate=500, channels=["I"])
 
 
@@ -51,3 +51,26 @@ def test_embeddings_that_are_not_finite_are_refused(saved):
     segments[1, 0, 3] = np.nan
     with pytest.raises(ContractError, match="1 of 2 segments"):
         encoder.embed_segments(segments)
+
+
+def test_units_are_checked_where_they_are_given(saved, recording):
+    encoder = load_encoder(saved[1], device="cpu")
+    signal = recording(256)
+    expected = encoder.embed(signal, rate=128, channels=["I"])
+    found = encoder.embed(signal, rate=128, channels=["I"], units="millivolts")
+    np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ContractError, match="in V and this encoder expects mV: pass it through"):
+        encoder.embed(signal, rate=128, channels=["I"], units="V")
+
+
+def test_a_contract_with_overlap_embeds_overlapping_segments(saved, recording):
+    encoder = load_encoder(saved[1], device="cpu")
+    signal = recording(600)
+    contract = encoder.contract.model_copy(update={"overlap": 1.0})
+    overlapping = medssl.Encoder(encoder.module, contract, digest="d", device="cpu")
+    found = overlapping.embed(signal, rate=128, channels=["I"])
+    expected = [
+        encoder.embed(signal[:, start : start + 256], rate=128, channels=["I"])[0]
+        for start in (0, 128, 256)
+    ]
+    np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -50,7 +50,7 @@ def made(save, tmp_path_factory):
     return make
 
 
-@pytest.mark.parametrize("name", ["resnet1d", "efficientnet1d"])
+@pytest.mark.parametrize("name", ["resnet1d", "efficientnet1d", "vit1d"])
 @pytest.mark.parametrize("to", EXPORTS)
 def test_raw_segments_of_any_batch_size_give_the_encoders_embeddings(made, name, to):
     path, file = made(name, to)

@@ -17,12 +17,15 @@ from medssl.evaluation.baselines import (
     UNTRAINED,
     FeatureTable,
 )
+from medssl.evaluation.cases import Case
 from medssl.evaluation.embeddings import Embeddings
 from medssl.evaluation.heart_rate import heart_rate_features
-from medssl.evaluation.probe import probe_store, run_probes
+from medssl.evaluation.predictions import Predictions
+from medssl.evaluation.probe import Rival, probe_store, run_probes
 from medssl.evaluation.probes import ProbeConfig
 from medssl.evaluation.scoring import ENCODER
 from medssl.evaluation.tables import ProbeTable
+from medssl.evaluation.units import Records
 from medssl.store import Store
 from medssl.types import Modality
 
@@ -309,3 +312,46 @@ def test_participants_without_an_embedding_are_told(planted: Callable, alternate
         "3 participants of train, validation, test have no embedded record "
         "(another modality, or left out by the selection)."
     ) in notes
+
+
+def test_a_rival_stands_beside_the_encoder_or_says_why_not(
+    planted: Callable, alternate: Callable
+) -> None:
+    embeddings, labels = planted(count=60)
+    setting = config(targets=TARGETS[:2])
+    splits = alternate(labels.index.to_numpy())
+    copied: list[str] = []
+    encoder = run_probes(embeddings, labels, setting, splits).predictions
+
+    def copy(case: Case) -> Predictions | str:
+        copied.append(case.target.name)
+        return encoder["age", ENCODER] if case.target.name == "age" else "too few of either sex"
+
+    found = run_probes(
+        embeddings, labels, setting, splits, rivals={"copy": Rival(copy, note="a copy")}
+    )
+    assert copied == ["age", "sex"]
+    assert found.row("age", "copy", "mae").note == "a copy"
+    (against,) = [d for d in found.differences if (d.baseline, d.metric) == ("copy", "mae")]
+    assert (against.interval.low, against.interval.value, against.interval.high) == (0, 0, 0)
+    absent = found.row("sex", "copy", "auroc")
+    assert np.isnan(absent.interval.value)
+    assert absent.note == "too few of either sex"
+    assert not [d for d in found.differences if (d.baseline, d.target) == ("copy", "sex")]
+
+
+def test_rivals_are_compared_before_there_is_an_encoder(
+    planted: Callable, alternate: Callable
+) -> None:
+    embeddings, labels = planted(count=60)
+    splits = alternate(labels.index.to_numpy())
+    records = Records(embeddings.records, embeddings.participants, embeddings.sessions)
+    other = untrained(embeddings, 1)
+    found = run_probes(records, labels, config(), splits, untrained=[other])
+    with_encoder = run_probes(embeddings, labels, config(), splits, untrained=[other])
+    assert not found.differences
+    assert ENCODER not in {row.features for row in found.rows}
+    assert any("No encoder is in this table" in note for note in found.notes)
+    for features in (UNTRAINED, DEMOGRAPHICS, MEAN):
+        own, expected = (t.row("age", features, "mae") for t in (found, with_encoder))
+        assert own.interval == expected.interval

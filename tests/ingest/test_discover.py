@@ -6,8 +6,9 @@ import pytest
 
 from medssl.errors import IngestError
 from medssl.ingest import ingest
-from medssl.ingest.discover import discover, list_files, matches
+from medssl.ingest.discover import discover
 from medssl.ingest.ledger import Reason
+from medssl.ingest.listing import list_files, matches
 from medssl.store import Store
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -72,3 +74,28 @@ def test_items_that_only_kill_together_are_all_reported():
 def test_exceptions_pass_through(workers):
     with pytest.raises(ZeroDivisionError, match="a bug"):
         list(map_batches(fail, [[1]], workers=workers))
+
+
+UNGUARDED = """
+from medssl.ingest.executor import map_batches
+list(map_batches(len, [[1], [2], [3]], workers=2))
+"""
+
+
+def test_a_script_without_a_guard_is_told_so_and_does_not_hang(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    ended = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ended.returncode == 1
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith("medssl.errors.IngestError: worker processes cannot start")
+    assert 'if __name__ == "__main__":' in last
+
+
+def test_a_guarded_script_works(tmp_path):
+    script = tmp_path / "script.py"
+    guarded = UNGUARDED.replace("list(", 'if __name__ == "__main__":\n    list(')
+    script.write_text(guarded)
+    subprocess.run([sys.executable, str(script)], timeout=120, check=True)

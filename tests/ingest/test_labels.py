@@ -6,16 +6,15 @@ import pytest
 
 from medssl.config import validate
 from medssl.errors import IngestError, MissingExtraError
+from medssl.ingest.label_rules import LabelRule
 from medssl.ingest.labels import (
     UNLISTED,
     Evidence,
     label_table,
-    read_table,
-    require_columns,
     table_evidence,
     translate,
 )
-from medssl.ingest.rules import LabelRule
+from medssl.ingest.tables import read_table, require_columns
 from medssl.types import ParticipantId
 
 A, B = ParticipantId("pa"), ParticipantId("pb")

@@ -72,7 +72,7 @@ def broken(tmp_path, write_record, make_heartbeat):
     (folder / "empty_1.hea").touch()
     expected["empty_1.hea"] = Reason.EMPTY_FILE
     (folder / "master_1.hea").write_text("master_1/2 1 250 20\na 10\nb 10\n")
-    expected["master_1.hea"] = Reason.UNSUPPORTED_FORMAT
+    expected["master_1.hea"] = Reason.MISSING_DATA_FILE
     header, _ = wreck("flac_1", Reason.UNSUPPORTED_FORMAT)
     edit(header, "flac_1.dat 16", "flac_1.dat 516")
     (folder / "twin_1.hea").write_text((folder / "good_1.hea").read_text())

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import signal
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -77,12 +76,15 @@ def test_samples_give_the_counts_that_their_readme_says(sample_run):
     report, store, _ = sample_run
     assert report.sources["ppg_bp"].model_dump() == {
         "files": 395, "participants": 131, "recordings": 393, "records": 393, "seconds": 786.0,
+        "channels": {},
     }  # fmt: skip
     assert report.sources["ecg_id"].model_dump() == {
-        "files": 263, "participants": 54, "recordings": 131, "records": 524, "seconds": 2620.0,
+        "files": 263, "participants": 54, "recordings": 126, "records": 504, "seconds": 2520.0,
+        "channels": {},
     }  # fmt: skip
-    assert report.ledger == {"not_a_recording": 3}
-    assert len(store.records) == report.records == 917
+    # Of five recordings the first 2 or 4 s are lost in the published files: blocks of 0xFF.
+    assert report.ledger == {"not_a_recording": 3, "wrong_checksum": 10}
+    assert len(store.records) == report.records == 897
     # 2,100 samples at 1,000 Hz are 135 at 64 Hz, and a segment takes 128 of them.
     assert report.dropped_seconds == {"tail": round(393 * 7 / 64, 6)}
 
@@ -110,7 +112,7 @@ def test_sessions_follow_the_recording_date(sample_run):
     rows = store.records.to_pandas()
     sessions = rows.groupby(["modality", "participant"]).session.nunique()
     assert (sessions["ppg"] == 1).all()
-    assert (sessions["ecg"] > 1).sum() == 10
+    assert (sessions["ecg"] > 1).sum() == 9
 
 
 def test_values_come_through_in_units_at_the_right_time(sample_run):
@@ -260,27 +262,6 @@ def test_a_label_that_contradicts_the_store_does_not_replace_it(
     assert Store.open(tmp_path / "store").participants.age.tolist() == [40.0]
 
 
-def test_memory_does_not_grow_with_the_signals(tmp_path, text_config):
-    first = tmp_path / "first.txt"
-    first.write_text("\n".join(str(number % 97) for number in range(4000)))
-    peaks = {}
-    for count in (20, 100, 1000):  # the first warms caches up
-        folder = tmp_path / f"raw{count}"
-        folder.mkdir()
-        for number in range(count):
-            (folder / f"{number % 50}_{number}.txt").hardlink_to(first)
-        config = text_config(
-            folder, layout="columns", files_per_task=20, rate=100, segment_seconds=40
-        )
-        tracemalloc.start()
-        report = ingest(config, tmp_path / f"store{count}")
-        peaks[count] = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert report.records == count
-    # A file holds 16 kB of samples; its path, digests and index row take far less.
-    assert (peaks[1000] - peaks[100]) / 900 < 4_000
-
-
 def test_a_file_that_kills_its_worker_ends_in_the_ledger(
     tmp_path, write_row, text_config, monkeypatch
 ):
@@ -307,10 +288,10 @@ def test_a_reader_bug_is_a_ledger_row(tmp_path, write_row, text_config, monkeypa
             raise ZeroDivisionError
         return read_text(path, config, folder=folder)
 
-    from medssl.ingest import batch
     from medssl.ingest.sources import TextSource
+    from medssl.ingest.waveforms.readers import READERS
 
-    monkeypatch.setitem(batch._READERS, TextSource, read_or_raise)
+    monkeypatch.setitem(READERS, TextSource, read_or_raise)
     write_row(tmp_path / "raw" / "a_1.txt")
     write_row(tmp_path / "raw" / "b_1.txt")
     report = ingest(text_config(tmp_path / "raw"), tmp_path / "store")

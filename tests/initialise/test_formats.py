@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from medssl.errors import ConfigError
-from medssl.ingest.discover import is_paper
+from medssl.ingest.listing import is_paper
 from medssl.initialise.answers import parse_answers
 from medssl.initialise.formats import other_formats
 from medssl.initialise.listing import list_folder, spread

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,8 +13,15 @@ import yaml
 from mlflow import MlflowClient
 
 import medssl
-from medssl.errors import ConfigError, LeakageError, ObjectiveError, StageError
+from medssl.errors import (
+    ConfigError,
+    IngestError,
+    LeakageError,
+    ObjectiveError,
+    StageError,
+)
 from medssl.stages.pipeline import Pipeline
+from medssl.stages.registry import STAGES
 from medssl.tracking import tracking_uri
 
 ALL = ["ingest", "reduce", "pretrain", "embed", "probe", "audit"]
@@ -187,6 +195,33 @@ def test_a_stage_that_dies_leaves_a_failed_run_and_nothing_that_looks_finished(p
     }  # fmt: skip
     folder = pipeline_file.parent / "runs" / "outputs" / "pretrain"
     assert [p for p in folder.iterdir() if not p.name.startswith(".")] == []
+
+
+def test_a_stage_that_ends_in_a_user_error_leaves_no_folder(pipeline_file):
+    text = pipeline_file.read_text()
+    pipeline_file.write_text(text.replace("segment_seconds: 2", "segment_seconds: 60"))
+    with pytest.raises(IngestError, match="no file gave a record"):
+        medssl.run_pipeline(pipeline_file, only="ingest")
+    folder = pipeline_file.parent / "runs" / "outputs" / "ingest"
+    assert [path for path in folder.iterdir() if path.suffix != ".lock"] == []
+
+
+def test_a_stage_that_fails_keeps_what_it_can_go_on_from(pipeline_file, monkeypatch):
+    def write_and_fail(context):
+        (context.out / "empty").mkdir()
+        if context.config.quality:
+            (context.out / "checkpoint").write_text("half of it")
+        msg = "correct something"
+        raise StageError(msg)
+
+    monkeypatch.setitem(STAGES, "ingest", replace(STAGES["ingest"], run=write_and_fail))
+    folder = pipeline_file.parent / "runs" / "outputs" / "ingest"
+    for quality, left in (("false", []), ("true", ["checkpoint"])):
+        with pytest.raises(StageError, match="correct something"):
+            medssl.run_pipeline(pipeline_file, f"ingest.quality={quality}", only="ingest")
+        files = [path.name for path in folder.glob(".*.partial/*") if path.is_file()]
+        assert [name for name in files if name != ".run.json"] == left
+        assert len(list(folder.glob(".*.partial"))) == len(left)
 
 
 def start(path, *items):

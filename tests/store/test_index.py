@@ -48,6 +48,10 @@ def replace(table, name, row, value):
         ("channels", ["c", "0"]),
         ("channels", ["c1"]),
         ("quality", 0.5),
+        ("filter", "{}"),
+        ("overlap", 0.0),
+        ("quality_kurtosis", 3.0),
+        ("missing_share", 0.0),
         ("content_digest", "0"),
     ],
 )
@@ -75,6 +79,17 @@ def test_labels_count_and_derived_columns_do_not(tables):
     null_is_not_zero = replace(people, "age", 1, 0.0)
     assert digest_index(records, null_is_not_zero) != digest
     assert digest_index(records, people.rename_columns({"age": "years"})) != digest
+
+
+def test_columns_that_came_later_count_once_they_hold_something(tables):
+    records, people = tables
+    digest = digest_index(records, people)
+    assert all(records.column(name).null_count == len(records) for name in schema.LATER)
+    assert digest_index(records.drop_columns(list(schema.LATER)), people) == digest
+    graded = replace(records, "flat_share", 2, 0.0)
+    assert digest_index(graded, people) != digest
+    others = [name for name in schema.LATER if name != "flat_share"]
+    assert digest_index(graded.drop_columns(others), people) == digest_index(graded, people)
 
 
 def test_row_order_counts(tables):

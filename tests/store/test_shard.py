@@ -4,6 +4,7 @@ import io
 import re
 import subprocess
 import tarfile
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -138,3 +139,56 @@ def test_records_that_cannot_be_stored_are_refused(tmp_path, segment, recording,
         assert len(writer.close()) == 3
         with pytest.raises(StoreError, match="closed"):
             writer.add(recording("p2"))
+
+
+def test_what_is_added_together_is_written_whole(tmp_path, recording):
+    with ShardWriter(tmp_path / "a", "part") as writer:
+        writer.add(recording("p1"))
+        with writer.together():
+            writer.add(recording("p2"))
+            writer.add(recording("p2", session="s2"))
+        together = writer.close()
+    with ShardWriter(tmp_path / "b", "part") as writer:
+        for records in (recording("p1"), recording("p2"), recording("p2", session="s2")):
+            writer.add(records)
+        assert together.equals(writer.close())
+    shards = [(tmp_path / folder / "part-00000.tar").read_bytes() for folder in "ab"]
+    assert shards[0] == shards[1]
+
+
+def add_and_fail(writer, recording, count):
+    with suppress(ZeroDivisionError), writer.together():
+        for number in range(count):
+            writer.add(recording("p2", session=f"s{number}"))
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("before", [0, 1, 3])
+@pytest.mark.parametrize("inside", [0, 1, 2, 7])
+def test_a_block_that_raises_leaves_nothing_of_it(tmp_path, recording, before, inside):
+    # About three members fill a shard, so that the block closes up to three of them.
+    def write(folder, *, fail):
+        with ShardWriter(folder, "part", max_bytes=4_000) as writer:
+            for number in range(before):
+                writer.add(recording("p1", session=f"s{number}"))
+            if fail:
+                add_and_fail(writer, recording, inside)
+            for number in range(4):
+                writer.add(recording("p2", session=f"s{number}"))
+            return writer.close()
+
+    table = write(tmp_path / "failed", fail=True)
+    assert table.equals(write(tmp_path / "smooth", fail=False))
+    found, expected = (
+        {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()}
+        for folder in ("failed", "smooth")
+    )
+    assert found == expected
+    assert len(expected) > 1
+
+
+def test_nothing_at_all_is_left_when_the_first_block_raises(tmp_path, recording):
+    with ShardWriter(tmp_path, "part", max_bytes=4_000) as writer:
+        add_and_fail(writer, recording, 7)
+        assert len(writer.close()) == 0
+    assert list(tmp_path.iterdir()) == []

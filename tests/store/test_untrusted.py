@@ -214,8 +214,8 @@ def test_no_store(tmp_path):
 def test_newer_stores_are_refused_with_a_hint(path):
     manifest = path / "store.json"
     # A newer layout may have other fields altogether: only the version is looked at.
-    manifest.write_text(json.dumps({"format": "medssl-store", "schema": 2}))
-    with pytest.raises(StoreError, match=r"schema version 2 .* pip install --upgrade medssl"):
+    manifest.write_text(json.dumps({"format": "medssl-store", "schema": 3}))
+    with pytest.raises(StoreError, match=r"schema version 3 .* pip install --upgrade medssl"):
         Store.open(path)
 
 
@@ -241,6 +241,15 @@ def test_damaged_index_files(path, name):
 
 def test_index_files_with_other_columns(path):
     file = path / "index" / "v000002" / "records.parquet"
-    pq.write_table(pq.read_table(file).drop_columns(["offset"]), file)
-    with pytest.raises(StoreError, match="other columns"):
-        Store.open(path)
+    whole = pq.read_table(file)
+    wrong = [
+        whole.drop_columns(["offset"]),
+        whole.drop_columns(["rate"]),  # nullable, but every version wrote it
+        whole.append_column("more", whole.column("record")),
+        whole.set_column(whole.column_names.index("filter"), "filter", whole.column("start")),
+    ]
+    for table in wrong:
+        pq.write_table(table, file)
+        with pytest.raises(StoreError, match="other columns"):
+            Store.open(path)
+        assert any("other columns" in problem for problem in verify(path))

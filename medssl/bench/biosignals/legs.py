@@ -15,6 +15,8 @@ from medssl.errors import StageError
 
 LegName = Literal["ecg", "ppg"]
 LEGS: Final[tuple[LegName, ...]] = ("ecg", "ppg")
+MOMENTS: Final = "moments"
+"""The third part, of simultaneous signals; see `moments.py`."""
 _DATA: Final = "{data}"
 
 

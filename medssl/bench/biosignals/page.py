@@ -10,28 +10,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medssl.bench.biosignals.arms import BASE, arms
+from medssl.bench.biosignals.moments import K
 from medssl.evaluation.statistics import Interval
 from medssl.finetuning.curve import percent
 from medssl.version import __version__
 
 if TYPE_CHECKING:
+    from medssl.bench.biosignals.moments import MomentsResult
     from medssl.bench.biosignals.run import LegResult, Options
     from medssl.bench.biosignals.scores import Score
 
 _MARKS = {"better": " ▲", "worse": " ▼", "unclear": "", "": ""}
 
 
-def render(results: Sequence[LegResult], options: Options, pictures: Sequence[Path]) -> str:
+def render(
+    results: Sequence[LegResult],
+    options: Options,
+    pictures: Sequence[Path],
+    moments: MomentsResult | None = None,
+) -> str:
     """The page as Markdown; it holds no identifier.
 
     Args:
         results: Of each leg.
         options: What was run.
         pictures: Figures, which stand beside the page.
+        moments: What cross-modal contrast gave.
     """
     lines = [*_head(results, options), *_verdicts(results)]
     for result in results:
         lines += _leg(result, [p for p in pictures if p.stem.endswith(result.leg.name)])
+    if moments is not None:
+        lines += _moments(moments)
     lines += _how(results, options)
     return "\n".join(lines) + "\n"
 
@@ -204,6 +214,36 @@ def _curve_table(result: LegResult) -> list[str]:
             f"{p.model} | {_plain(p.interval)} | {gap} |"
         )
     return [*lines, ""]
+
+
+def _moments(result: MomentsResult) -> list[str]:
+    lines = [
+        f"## {result.title}",
+        "",
+        f"Recall at {K}: how often the right moment of the other signal is among the first {K}, "
+        f"for {result.moments} moments of {result.participants} held-out people (store "
+        f"{result.store_digest[:16]}). Interval over people; mean over seeds. With so few people, "
+        "and with views chosen on this data set, read it as a sign of life and no more.",
+        "",
+        "| objective | task | recall | chance | above chance |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {form} | {row.task} | {_plain(row.interval)} | {row.chance:.3f} | "
+        f"{'yes' if row.above_chance else 'not decided'} |"
+        for form, row in result.rows
+    ]
+    return [*lines, ""]
+
+
+def moment_numbers(result: MomentsResult) -> dict[str, Any]:
+    """What `_moments` shows, as a JSON object."""
+    return {
+        "store": result.store_digest,
+        "moments": result.moments,
+        "participants": result.participants,
+        "rows": [{"objective": form, **row.to_dict()} for form, row in result.rows],
+    }
 
 
 def _how(results: Sequence[LegResult], options: Options) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medssl.bench.biosignals.arms import BASE, Arm, arms
-from medssl.bench.biosignals.legs import Leg, LegName, load_leg
+from medssl.bench.biosignals.legs import LEGS, MOMENTS, Leg, LegName, load_leg
 from medssl.bench.biosignals.training import Report, Run, prepare, run_jobs, train
 from medssl.config import merge
 
@@ -80,7 +80,9 @@ def run_leg(name: LegName, options: Options, *, report: Report) -> LegResult:
     chosen = [_changed(arm, leg.config.tuned.get(arm.name, {}), options.steps) for arm in chosen]
     result = LegResult(leg)
     clock = _Clock(result.seconds)
-    folders = prepare(leg, options.root, workers=options.workers)
+    folders = prepare(
+        leg.pipeline(name=name, root=options.root, seed=0), options.root, workers=options.workers
+    )
     clock.stop("ingest")
     report(f"{name}: ingested")
     result.runs = train(
@@ -182,7 +184,7 @@ class _Clock:
         self._since = now
 
 
-def run_bench(legs: Sequence[LegName], options: Options, out: Path, *, report: Report) -> Path:
+def run_bench(legs: Sequence[str], options: Options, out: Path, *, report: Report) -> Path:
     """Run the legs and write page and figures.
 
     Args:
@@ -198,15 +200,24 @@ def run_bench(legs: Sequence[LegName], options: Options, out: Path, *, report: R
         StageError: The data are not there, or an arm cannot be run.
     """
     from medssl.bench.biosignals.figures import draw
-    from medssl.bench.biosignals.page import numbers, render
+    from medssl.bench.biosignals.moments import run_moments
+    from medssl.bench.biosignals.page import moment_numbers, numbers, render
     from medssl.files import replacing
 
-    results = [run_leg(name, options, report=report) for name in legs]
+    results = [run_leg(name, options, report=report) for name in LEGS if name in legs]
+    moments = None
+    if MOMENTS in legs:
+        moments = run_moments(
+            options.data, options.root, seeds=options.seeds, steps=options.steps,
+            workers=options.workers, report=report,
+        )  # fmt: skip
     out.parent.mkdir(parents=True, exist_ok=True)
     pictures = [path for result in results for path in draw(result, out)]
     facts: dict[str, Any] = {result.leg.name: numbers(result) for result in results}
+    if moments is not None:
+        facts[MOMENTS] = moment_numbers(moments)
     with replacing(out.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
     with replacing(out) as temporary:
-        temporary.write_text(render(results, options, pictures), encoding="utf-8")
+        temporary.write_text(render(results, options, pictures, moments), encoding="utf-8")
     return out

@@ -50,13 +50,12 @@ class Job:
     path: Path
 
 
-def prepare(leg: Leg, root: Path, *, workers: int) -> dict[str, Path]:
-    """Ingest and reduce once, and give their folders."""
-    pipeline = leg.pipeline(name=leg.name, root=root, seed=0)
-    pipeline["stages"] = {name: pipeline["stages"][name] for name in ("ingest", "reduce")}
-    pipeline["stages"]["ingest"] = {**pipeline["stages"]["ingest"], "workers": workers}
-    done, _ = _run_pipeline(write_pipeline(pipeline, root / f"{leg.name}.yaml"))
-    return done
+def prepare(pipeline: dict[str, Any], root: Path, *, workers: int) -> dict[str, Path]:
+    """Ingest and reduce once, before many processes ask for it, and give their folders."""
+    stages = {name: pipeline["stages"][name] for name in ("ingest", "reduce")}
+    stages["ingest"] = {**stages["ingest"], "workers": workers}
+    path = write_pipeline({**pipeline, "stages": stages}, root / f"{pipeline['name']}.yaml")
+    return _run_pipeline(path)[0]
 
 
 def train(

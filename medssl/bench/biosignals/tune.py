@@ -50,7 +50,7 @@ def tune(leg: Leg, arms: Sequence[Arm], root: Any, *, workers: int, report: Repo
         One row per candidate: its arm, learning rate, the score of each target, and `chosen`: the
         arm's best mean rank over targets with at least `MINIMUM` validation participants.
     """
-    folders = prepare(leg, root, workers=workers)
+    folders = prepare(leg.pipeline(name=leg.name, root=root, seed=0), root, workers=workers)
     tried = candidates(arms)
     runs = train(leg, tried, 1, root, workers=workers, report=report)
     store = Store.open(store_folder(folders["ingest"]))

@@ -7,10 +7,25 @@ from typing import Annotated
 from pydantic import Field
 
 from medssl.ingest.sources.base import BaseSource, ChannelConfig
+from medssl.ingest.sources.edf import EdfSource
+from medssl.ingest.sources.matlab import MatlabSource
+from medssl.ingest.sources.parquet import ParquetSource
 from medssl.ingest.sources.text import TextSource
 from medssl.ingest.sources.wfdb import WfdbSource
 
-SourceConfig = Annotated[WfdbSource | TextSource, Field(discriminator="format")]
+SourceConfig = Annotated[
+    WfdbSource | TextSource | EdfSource | MatlabSource | ParquetSource,
+    Field(discriminator="format"),
+]
 """A new format joins this union and `medssl.ingest.waveforms.readers`."""
 
-__all__ = ["BaseSource", "ChannelConfig", "SourceConfig", "TextSource", "WfdbSource"]
+__all__ = [
+    "BaseSource",
+    "ChannelConfig",
+    "EdfSource",
+    "MatlabSource",
+    "ParquetSource",
+    "SourceConfig",
+    "TextSource",
+    "WfdbSource",
+]

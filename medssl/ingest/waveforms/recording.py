@@ -47,12 +47,14 @@ class Recording:
         comments: Free text of the header, such as `"Age: 25"`.
         jitter: Root mean square distance of the samples' times from the even grid that they were
             brought to (seconds); 0 where times were even or a rate was given.
+        taken: The file's name of each channel, where the configuration accepts several.
     """
 
     tracks: tuple[Track, ...]
     units: str
     comments: tuple[str, ...] = ()
     jitter: float = 0.0
+    taken: tuple[str, ...] = ()
 
     @classmethod
     def of(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64, Int64
 from scipy import signal
 
 from medssl.errors import IngestError
@@ -27,8 +28,7 @@ def factors(from_rate: float, to_rate: float) -> tuple[int, int]:
     if not (np.isfinite(from_rate) and np.isfinite(to_rate) and from_rate > 0 and to_rate > 0):
         msg = f"rates must be positive: got {from_rate:g} Hz and {to_rate:g} Hz"
         raise IngestError(msg)
-    # repr of a float is its shortest decimal, so 62.4725 means 62.4725 and not its binary value.
-    ratio = Fraction(repr(float(to_rate))) / Fraction(repr(float(from_rate)))
+    ratio = _exact(to_rate) / _exact(from_rate)
     if max(ratio.numerator, ratio.denominator) > MAX_FACTOR:
         msg = (
             f"{from_rate!r} Hz to {to_rate!r} Hz needs the factor "
@@ -38,8 +38,14 @@ def factors(from_rate: float, to_rate: float) -> tuple[int, int]:
     return ratio.numerator, ratio.denominator
 
 
+def _exact(rate: float) -> Fraction:
+    """The rate that a float stands for: 62.4725 means that decimal, and 33.3333… a third of 100."""
+    simple = Fraction(rate).limit_denominator(1000)
+    return simple if float(simple) == rate else Fraction(repr(float(rate)))
+
+
 def resample(
-    array: Array, *, from_rate: float, to_rate: float
+    array: Array, *, from_rate: float, to_rate: float, level: Array | None = None
 ) -> Float32[np.ndarray, "channels time"]:
     """Resample along the last axis with a polyphase filter (Kaiser window, beta 5.0).
 
@@ -52,6 +58,8 @@ def resample(
         array: Waveform of shape (channels, time) or (time,).
         from_rate: Its samples per second (Hz).
         to_rate: Samples per second of the result (Hz).
+        level: What is taken off and put back instead of the mean, of shape (channels, 1): parts
+            of one recording need one level.
 
     Raises:
         IngestError: The rates are not positive or not in a practical proportion.
@@ -64,12 +72,40 @@ def resample(
     if up == down or values.shape[-1] == 0:
         return values.astype(np.float32)
     wide = values.astype(np.float64)
-    finite = np.isfinite(wide)
-    count = np.maximum(finite.sum(axis=-1, keepdims=True), 1)
-    mean = np.where(finite, wide, 0.0).sum(axis=-1, keepdims=True) / count
+    if level is None:
+        total, count = finite_sum(wide)
+        level = total / np.maximum(count, 1)
     # Infinite samples are missing samples; they must not turn their neighbours infinite.
-    centred = np.where(finite, wide - mean, np.nan)
+    centred = np.where(np.isfinite(wide), wide - level, np.nan)
     resampled = signal.resample_poly(
         centred, up, down, axis=-1, window=("kaiser", 5.0), padtype="edge"
     )
-    return np.asarray(resampled + mean, dtype=np.float32)
+    return np.asarray(resampled + level, dtype=np.float32)
+
+
+def reach(from_rate: float, to_rate: float) -> int:
+    """Samples of the original on either side that can make a difference to one of the result.
+
+    >>> reach(500, 128), reach(128, 500), reach(128, 128)
+    (45, 13, 0)
+
+    Raises:
+        IngestError: As for `factors`.
+    """
+    up, down = factors(from_rate, to_rate)
+    # scipy's filter has 10 · max(up, down) taps on either side, at `up` times the rate, and up to
+    # `down` zeros before them, which spread a NaN too.
+    return 0 if up == down else math.ceil((10 * max(up, down) + down) / up) + 2
+
+
+def finite_sum(
+    array: Array,
+) -> tuple[Float64[np.ndarray, "... 1"], Int64[np.ndarray, "... 1"]]:
+    """Sum and number of the finite samples along the last axis, which is kept with length 1.
+
+    >>> finite_sum(np.array([[1.0, np.nan, 2.0]]))
+    (array([[3.]]), array([[2]]))
+    """
+    finite = np.isfinite(array)
+    total = np.where(finite, array, 0.0).sum(axis=-1, keepdims=True)
+    return np.asarray(total), np.asarray(finite.sum(axis=-1, keepdims=True))

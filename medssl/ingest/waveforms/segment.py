@@ -46,22 +46,37 @@ def cut(signal: Array, *, length: int, step: int) -> Cut:
     missing = np.concatenate([[0], np.cumsum(~whole)])
     keep = missing[starts + length] == missing[starts]
     kept = starts[keep]
-    reached = _covered(starts, length, time)
-    covered = _covered(kept, length, time)
     segments = np.empty((len(kept), channels, length), dtype=np.float32)
     for row, start in enumerate(kept):
         segments[row] = signal[:, start : start + length]
-    return Cut(
-        segments=segments,
-        starts=kept,
-        tail=int((~reached).sum()),
-        gaps=int((reached & ~covered).sum()),
-    )
+    tail, gaps = left_out(kept, time=time, length=length, step=step)
+    return Cut(segments=segments, starts=kept, tail=tail, gaps=gaps)
 
 
-def _covered(starts: Array, length: int, time: int) -> np.ndarray:
-    """Which of `time` samples lie in a window."""
-    edges = np.zeros(time + 1, dtype=np.int64)
-    np.add.at(edges, starts, 1)
-    np.add.at(edges, starts + length, -1)
-    return np.asarray(np.cumsum(edges[:-1]) > 0)
+def count_windows(time: int, *, length: int, step: int) -> int:
+    """Windows that fit into `time` samples.
+
+    >>> count_windows(7, length=2, step=2), count_windows(1, length=2, step=2)
+    (3, 0)
+    """
+    return max(0, (time - length) // step + 1)
+
+
+def left_out(
+    kept: Int64[np.ndarray, " batch"], *, time: int, length: int, step: int
+) -> tuple[int, int]:
+    """Samples of a recording that no window reaches, and those that only dropped windows reach.
+
+    Args:
+        kept: First sample of each kept window, in order.
+        time: Samples of the recording.
+        length: Samples in one window.
+        step: Samples between the starts of neighbouring windows.
+
+    >>> left_out(np.array([0, 4]), time=7, length=2, step=2)
+    (1, 2)
+    """
+    windows = count_windows(time, length=length, step=step)
+    reached = min(step, length) * (windows - 1) + length if windows else 0
+    covered = int(np.minimum(np.diff(kept), length).sum()) + length if len(kept) else 0
+    return time - reached, reached - covered

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from io import StringIO
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -13,6 +17,7 @@ from jaxtyping import Float64
 
 from medssl.ingest.ledger import Reason, Unreadable
 from medssl.ingest.sources import ChannelConfig, TextSource
+from medssl.ingest.waveforms.channels import pick
 from medssl.ingest.waveforms.decimal_comma import (
     AMBIGUOUS,
     has_decimal_commas,
@@ -20,8 +25,11 @@ from medssl.ingest.waveforms.decimal_comma import (
     is_spaced,
 )
 from medssl.ingest.waveforms.recording import Recording, check_finite
+from medssl.ingest.waveforms.time_axis import EvenSignal, seconds_of, to_even
 
 MAX_TEXT_BYTES: Final = 2 << 30
+MAX_COLUMNS: Final = 10_000
+"""More are a channel in a row: pandas would take minutes and gigabytes for them."""
 _SEPARATORS: Final = {"tab": "\t", "comma": ",", "semicolon": ";", "space": None}
 
 Table = tuple[list[str], Float64[np.ndarray, "channels time"]]
@@ -54,25 +62,40 @@ def read_text(path: Path, config: TextSource, *, folder: Path) -> Recording:
     if "\0" in text:
         raise Unreadable(Reason.UNREADABLE_TEXT, "not text")
     separator = _separator(text, config)
-    names, values = (_rows if config.layout == "row" else _columns)(text, separator, config.header)
+    names, values = (
+        _rows(text, separator, config.header)
+        if config.layout == "row"
+        else _columns(text, separator, config)
+    )
     numbers = [
         _find(names, channel, place, named=config.header)
         for place, channel in enumerate(config.channels)
     ]
-    rate = config.rate_in
-    if config.time_column is not None:
-        column = ChannelConfig(source=config.time_column)
-        rate = _even_rate(values[_find(names, column, 0, named=config.header)])
-    assert rate is not None
-    assert config.units is not None
     signal = values[numbers]
     check_finite(signal)
-    return Recording.of(
-        signal,
-        rate=rate,
+    if config.time_column is None:
+        assert config.rate_in is not None
+        even = EvenSignal(signal=signal, rate=config.rate_in, filled=None, jitter=0.0)
+    else:
+        number = _find(names, ChannelConfig(source=config.time_column), 0, named=config.header)
+        times = (
+            values[number]
+            if config.time_unit == "datetime"
+            else seconds_of(values[number], config.time_unit)
+        )
+        even = to_even(
+            signal, times, nominal=config.rate_in, max_gap_seconds=config.max_gap_seconds
+        )
+    assert config.units is not None
+    recording = Recording.of(
+        even.signal,
+        rate=even.rate,
         channels=[channel.stored for channel in config.channels],
         units=config.units,
+        filled=even.filled,
+        jitter=even.jitter,
     )
+    return replace(recording, taken=tuple(names[number] for number in numbers))
 
 
 def _separator(text: str, config: TextSource) -> str | None:
@@ -125,12 +148,17 @@ def _numbers(cells: list[str]) -> list[float]:
         raise Unreadable(Reason.UNREADABLE_TEXT, "a cell is not a number") from error
 
 
-def _columns(text: str, separator: str | None, header: bool) -> Table:
+def _columns(text: str, separator: str | None, config: TextSource) -> Table:
+    _refuse_width(text, separator)
     body = StringIO(text)
     names: list[str] = []
-    if header:
-        line = next((line for line in body if line.strip()), "")
-        names = [name.strip() for name in line.strip("\r\n ").split(separator)]
+    if config.header:
+        line = next((line for line in body if line.strip()), "").strip("\r\n ")
+        names = _header_names(line, separator)
+    clock = _clock_column(names, config)
+    types: defaultdict[int, Any] = defaultdict(lambda: np.float64)
+    if clock is not None:
+        types[clock] = str
     decimal = separator != "," and has_decimal_commas(text[body.tell() :])
     try:
         frame = pd.read_csv(
@@ -139,57 +167,61 @@ def _columns(text: str, separator: str | None, header: bool) -> Table:
             header=None,
             index_col=False,
             skipinitialspace=True,
-            dtype=np.float64,
+            dtype=types,
             decimal="," if decimal else ".",
         )
     except (ValueError, IndexError) as error:
         detail = "a cell is not a number, or rows of different lengths"
         raise Unreadable(Reason.UNREADABLE_TEXT, detail) from error
+    if clock is not None and clock < frame.shape[1]:
+        texts = frame[clock].str.replace(",", ".").to_numpy()
+        frame[clock] = seconds_of(texts, "datetime")
     values = frame.to_numpy(dtype=np.float64).T
     if values.shape[0] > 1 and np.isnan(values[-1]).all() and not any(names[len(values) - 1 :]):
         values = values[:-1]  # a separator at the end of every line makes an empty column
-    if not header:
+    if not config.header:
         return [str(number) for number in range(len(values))], values
     names = names[: len(values)]
     return names + [""] * (len(values) - len(names)), values
 
 
+def _refuse_width(text: str, separator: str | None) -> None:
+    """Refuse what has too many columns in its first lines.
+
+    Raises:
+        Unreadable: `unreadable_text`.
+    """
+    lines = (line for line in StringIO(text) if line.strip())
+    for line in islice(lines, 2):  # there may be names above the numbers
+        count = len(line.split()) if separator is None else line.count(separator) + 1
+        if count > MAX_COLUMNS:
+            raise Unreadable(Reason.UNREADABLE_TEXT, f"{count} columns; set layout: row")
+
+
+def _header_names(line: str, separator: str | None) -> list[str]:
+    """Names in a header; one in quotes may hold the separator."""
+    try:
+        cells = line.split() if separator is None else next(csv.reader([line], delimiter=separator))
+    except csv.Error as error:
+        raise Unreadable(Reason.UNREADABLE_TEXT, "a name of endless length") from error
+    return [name.strip().strip('"') for name in cells]
+
+
+def _clock_column(names: Sequence[str], config: TextSource) -> int | None:
+    """The column that holds dates and times, which are no numbers."""
+    if config.time_column is None or config.time_unit != "datetime":
+        return None
+    if config.header:
+        return names.index(config.time_column) if config.time_column in names else None
+    return int(config.time_column) if config.time_column.isdecimal() else 0
+
+
 def _find(names: Sequence[str], channel: ChannelConfig, place: int, *, named: bool) -> int:
     if named:
-        count = names.count(channel.source)
-        if count != 1:
-            raise Unreadable(
-                Reason.MISSING_CHANNEL, f"{count} of {len(names)} channels have the configured name"
-            )
-        return names.index(channel.source)
+        return pick(names, channel)
     number = int(channel.source) if channel.source.isdecimal() else place
     if number >= len(names):
         raise Unreadable(
             Reason.MISSING_CHANNEL, f"channel {number} configured, {len(names)} in the file"
         )
     return number
-
-
-def _even_rate(seconds: Float64[np.ndarray, " time"]) -> float:
-    """Rate of an evenly spaced time column.
-
-    Printed times are rounded, so each may lie less than one sample from its place on the grid, and
-    the rate is the simplest one that the first and last time allow.
-
-    Raises:
-        Unreadable: A time is missing, or lies a sample or more from the even grid.
-    """
-    count = len(seconds) - 1
-    if count < 1 or not np.isfinite(seconds).all() or seconds[-1] <= seconds[0]:
-        raise Unreadable(Reason.UNEVEN_TIME, "missing or falling times")
-    rate = float(count / (seconds[-1] - seconds[0]))
-    places = (seconds - seconds[0]) * rate
-    worst = float(np.abs(places - np.arange(count + 1)).max())
-    if worst >= 1.0:
-        raise Unreadable(Reason.UNEVEN_TIME, f"a time lies {worst:.2g} samples from its place")
-    tolerance = rate * max(0.05 / count, 1e-5)
-    for denominator in range(1, 1001):
-        simple = round(rate * denominator) / denominator
-        if abs(simple - rate) <= tolerance:
-            return simple
-    return float(f"{rate:.6g}")

@@ -33,6 +33,20 @@ def test_multinomial_is_that_of_scikit_learn(shape: tuple[int, int], alpha: floa
     np.testing.assert_allclose(found, model.predict_proba(new), atol=2e-5)
 
 
+@pytest.mark.parametrize("alpha", [0.03, 300.0])
+def test_thousands_of_features_are_fitted_as_by_scikit_learn(alpha: float) -> None:
+    rng = np.random.default_rng(0)
+    places = rng.normal(size=(60, 5))
+    x = places @ rng.normal(size=(5, 3_000)) + rng.normal(size=(60, 3_000))
+    y = (places[:, 0] + 0.3 * rng.normal(size=60) > 0).astype(float)
+    x, y, new = x[:40], y[:40], x[40:]
+    model = make_pipeline(
+        StandardScaler(), LogisticRegression(C=1 / alpha, tol=1e-9, max_iter=20_000)
+    ).fit(x, y)
+    found = likelihood_path(x, y, new, np.array([alpha]), kind="binary")[0]
+    np.testing.assert_allclose(found, model.decision_function(new), rtol=1e-4, atol=1e-4)
+
+
 def test_proportional_odds_are_those_of_statsmodels() -> None:
     x, y, new = rows(200, 4)
     model = OrderedModel(y.astype(int), x, distr="logit").fit(method="bfgs", disp=0, gtol=1e-8)

@@ -7,6 +7,7 @@ from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from medssl.evaluation.models import ridge
 from medssl.evaluation.models.ridge import fit_ridge, ridge_inner_losses, ridge_path, solve_gram
 
 ALPHAS = np.logspace(5, -3, 9)
@@ -95,3 +96,37 @@ def test_no_features_predict_the_mean() -> None:
     y = np.array([0.0, 0, 0, 1, 1, 0])
     found, _ = fit_ridge(empty, y, empty, ALPHAS[:1], np.zeros(6, dtype=int))
     np.testing.assert_allclose(found, 1 / 3)
+
+
+@pytest.mark.parametrize("kind", ["mixed", "copies"])
+def test_as_many_features_as_minirocket_has(kind: str) -> None:
+    """Ten thousand correlated features of 60 rows: the choice and predictions of scikit-learn."""
+    rng = np.random.default_rng(0)
+    places = rng.normal(size=(90, 10))
+    x = places @ rng.normal(size=(10, 9_996)) + rng.normal(size=(90, 9_996))
+    y = places[:, 0] + 0.3 * rng.normal(size=90)
+    x[:, 7] = 3.0  # constant
+    if kind == "copies":
+        x[1], y[1] = x[0], y[0]
+    x, new = x[:60], x[60:]
+    folds = np.arange(60) % 5
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), Ridge(solver="svd")), {"ridge__alpha": ALPHAS},
+        cv=PredefinedSplit(folds), scoring="neg_mean_squared_error",
+    ).fit(x, y[:60])  # fmt: skip
+    found, alpha = fit_ridge(x, y[:60], new, ALPHAS, folds)
+    assert alpha == search.best_params_["ridge__alpha"]
+    np.testing.assert_allclose(found, search.predict(new), rtol=1e-8, atol=1e-8)
+    assert np.corrcoef(found, y[60:])[0, 1] > 0.8
+
+
+def test_gram_matrices_of_very_many_features_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y, new = data(90, 8)
+    folds = np.arange(90) % 5
+    assert ridge.is_tall(x)
+    expected = fit_ridge(x, y, new, ALPHAS, folds)
+    monkeypatch.setattr(ridge, "WIDEST", 7)
+    assert not ridge.is_tall(x)
+    found = fit_ridge(x, y, new, ALPHAS, folds)
+    assert found[1] == expected[1]
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-8)

@@ -10,25 +10,11 @@ from hypothesis.extra.numpy import arrays
 from scipy.signal import butter, sosfiltfilt
 from sklearn.metrics import roc_auc_score
 
-from medssl.ingest.waveforms.quality import Quality, clipped_share, flat_share, grade
-from medssl.ingest.waveforms.resample import resample
+from medssl.ingest.waveforms.components import clipped_share, moments
+from medssl.ingest.waveforms.quality import Quality, grade, grade_all
 from medssl.samples import sample_path
+from medssl.store.schema import GRADES
 from medssl.types import Modality
-
-
-@pytest.fixture(scope="module")
-def ppg():
-    files = sorted((sample_path("ppg_bp") / "0_subject").glob("*_1.txt"))
-    signals = np.array([np.array(file.read_text().split(), dtype=float) for file in files])
-    return resample(signals[:, None], from_rate=1000, to_rate=64)[..., :128]
-
-
-@pytest.fixture(scope="module")
-def ecg():
-    headers = sorted(sample_path("ecg_id").glob("*/rec_1.hea"))
-    raw = [np.fromfile(h.with_suffix(".dat"), dtype="<i2").reshape(-1, 2)[:, 0] for h in headers]
-    signals = resample(np.array(raw)[:, None], from_rate=500, to_rate=128)
-    return signals[..., 640:1280]
 
 
 def spoil(segments, how, *, rate, seed=0):
@@ -141,31 +127,6 @@ def test_something_that_is_no_array_is_bad_quality():
     assert grade("words", 64.0, Modality.PPG).reasons == ("failed",)  # type: ignore[arg-type]
 
 
-def test_sample_and_hold_is_not_flat(ppg):
-    held = np.repeat(ppg[0, 0, ::4], 4)
-    assert flat_share(held, run=13) == 0.0
-
-
-@given(
-    signal=arrays(np.float64, st.integers(3, 40), elements=st.sampled_from([0.0, 1.0, 2.0])),
-    run=st.integers(2, 6),
-)
-def test_flat_and_clipped_shares_agree_with_a_slow_count(signal, run):
-    flat = clipped = start = 0
-    for end in range(1, len(signal) + 1):
-        if end == len(signal) or signal[end] != signal[start]:
-            length = end - start
-            flat += length if length >= run else 0
-            at_end = signal[start] in (signal.min(), signal.max())
-            clipped += length if at_end and length >= 3 else 0
-            start = end
-    if np.ptp(signal) == 0:
-        assert flat_share(signal, run=run) == 1.0
-    else:
-        assert flat_share(signal, run=run) == pytest.approx(flat / len(signal))
-        assert clipped_share(signal) == pytest.approx(clipped / len(signal))
-
-
 @pytest.mark.parametrize(("modality", "rate"), [(Modality.PPG, 64.0), (Modality.ECG, 128.0)])
 def test_ten_seconds_are_graded_in_15_ms(ppg, ecg, modality, rate):
     source = ppg if modality is Modality.PPG else ecg
@@ -177,3 +138,115 @@ def test_ten_seconds_are_graded_in_15_ms(ppg, ecg, modality, rate):
         grade(signal, rate, modality)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.015
+
+
+def test_many_segments_together_are_graded_as_each_alone(ppg, ecg):
+    for signals, rate, modality in (
+        (ppg, 64.0, Modality.PPG), (ecg, 128.0, Modality.ECG), (ppg, 64.0, Modality.RESPIRATION),
+    ):  # fmt: skip
+        segments = np.concatenate([signals, spoil(signals, "noise", rate=rate)]).astype(np.float64)
+        segments = np.stack([segments[::2, 0], segments[1::2, 0]], axis=1)
+        segments[3], segments[5, 1], segments[7, 0, 2] = 1.0, segments[5, 1].clip(max=0), np.nan
+        together = grade_all(segments, rate, modality)
+        alone = [grade(segment, rate, modality) for segment in segments]
+        assert [one.reasons for one in together] == [one.reasons for one in alone]
+        for one, other in zip(together, alone, strict=True):
+            assert one.score == pytest.approx(other.score, abs=1e-9)
+            assert one.components == pytest.approx(other.components, abs=1e-9, nan_ok=True)
+
+
+def components(segments, rate, modality, **shares):
+    grades = grade_all(np.asarray(segments), rate, modality, **shares)
+    assert all(set(one.components) == set(GRADES) for one in grades)
+    return {name: np.array([one.components[name] for one in grades]) for name in GRADES}
+
+
+def test_components_of_clean_ecg_and_what_each_says_of_spoilt_ecg(ecg):
+    good = components(ecg, 128.0, Modality.ECG)
+    assert np.median(good["template"]) > 0.9
+    assert np.median(good["kurtosis"]) > 5
+    for name in ("flat", "clipped", "missing"):
+        assert good[name].max() < 0.02
+    noisy = components(spoil(ecg, "noise", rate=128), 128.0, Modality.ECG)
+    labels = [1] * len(ecg) + [0] * len(ecg)
+    for name in ("template", "kurtosis"):
+        assert roc_auc_score(labels, np.concatenate([good[name], noisy[name]])) > 0.92
+    held = np.array(ecg)
+    held[..., 320:480] = held[..., 320:321]
+    still = components(held, 128.0, Modality.ECG)["flat"]
+    assert still == pytest.approx(0.25, abs=0.03)
+    cut = np.clip(ecg, *np.quantile(ecg, [0.1, 0.9], axis=-1, keepdims=True))
+    found = components(cut, 128.0, Modality.ECG)["clipped"]
+    np.testing.assert_allclose(found, [clipped_share(one[0]) for one in cut])
+    assert np.median(found) > 0.05
+
+
+def test_components_of_clean_ppg_and_what_each_says_of_spoilt_ppg(ppg):
+    two = components(ppg, 64.0, Modality.PPG)
+    # In a third of them, two seconds hold fewer than two whole beats.
+    assert 0.1 < np.mean(np.isnan(two["template"])) < 0.5
+    assert np.nanmedian(two["template"]) > 0.9
+    assert two["flat"].max() == two["clipped"].max() == 0.0
+    noisy = components(spoil(ppg, "noise", rate=64), 64.0, Modality.PPG)
+    labels = [1] * len(ppg) + [0] * len(ppg)
+    assert roc_auc_score(labels, np.concatenate([two["skewness"], noisy["skewness"]])) > 0.85
+    assert roc_auc_score(labels, -np.concatenate([two["kurtosis"], noisy["kurtosis"]])) > 0.85
+    time = np.arange(640) / 64
+    phase = (time * 1.2) % 1
+    pulse = np.exp(-(((phase - 0.3) / 0.12) ** 2)) + 0.4 * np.exp(-(((phase - 0.6) / 0.15) ** 2))
+    long = components([pulse[None], spoil(pulse[None], "noise", rate=64)], 64.0, Modality.PPG)
+    assert long["template"][0] > 0.98
+    assert long["template"][1] < 0.8
+
+
+@pytest.mark.parametrize(("modality", "rate", "samples"), [
+    (Modality.PPG, 10.0, 300), (Modality.ECG, 128.0, 4), (Modality.PPG, 64.0, 5),
+])  # fmt: skip
+def test_signals_that_cannot_be_cleaned_fail(modality, rate, samples):
+    signals = np.random.default_rng(0).normal(size=(2, 1, samples))
+    for quality in grade_all(signals, rate, modality):
+        assert (quality.score, quality.reasons) == (0.0, ("failed",))
+        assert quality.components["template"] == 0.0
+
+
+def test_a_wandering_baseline_leaves_the_kurtosis_of_ecg_alone(ecg):
+    wander = 3 * ecg.std(axis=-1, keepdims=True) * np.sin(np.arange(640) / 128 * 2 * np.pi * 0.2)
+    still, moving = (
+        components(one, 128.0, Modality.ECG)["kurtosis"] for one in (ecg, ecg + wander)
+    )
+    as_stored = moments(ecg + wander)[1][:, 0]
+    assert np.median(np.abs(moving / still - 1)) < 0.15
+    assert np.median(np.abs(as_stored / still - 1)) > 0.5
+
+
+def test_a_template_without_beats_is_bad_and_without_a_heart_unknown():
+    ramp = np.linspace(0, 1, 640)[None]
+    noise = np.random.default_rng(0).normal(size=(1, 640))
+    assert grade(ramp, 64.0, Modality.PPG).components["template"] == 0.0
+    assert grade(np.zeros((1, 640)), 128.0, Modality.ECG).components["template"] == 0.0
+    assert np.isnan(grade(noise, 64.0, Modality.RESPIRATION).components["template"])
+    # A rate below the band of the cleaning: it failed, which is bad.
+    assert grade(noise, 10.0, Modality.PPG).components["template"] == 0.0
+
+
+def test_shares_of_the_recording_replace_those_of_the_segment_and_leave_the_score(ecg):
+    segments = np.concatenate([ecg[:4], ecg[4:8]], axis=1)
+    shares = {
+        "flat": np.array([[0.1, 0.2]] * 4), "clipped": np.array([[0.9, 0.3]] * 4),
+        "missing": np.array([0.0, 0.1, 0.2, 0.3]),
+    }  # fmt: skip
+    found = components(segments, 128.0, Modality.ECG, shares=shares)
+    assert found["flat"].tolist() == [0.2] * 4
+    assert found["clipped"].tolist() == [0.9] * 4
+    assert found["missing"].tolist() == [0.0, 0.1, 0.2, 0.3]
+    with_shares = grade_all(segments, 128.0, Modality.ECG, shares=shares)
+    without = grade_all(segments, 128.0, Modality.ECG)
+    assert [one.score for one in with_shares] == [one.score for one in without]
+
+
+def test_missing_samples_are_counted(ecg):
+    segment = np.array(ecg[0], dtype=np.float64)
+    segment[0, 10:74] = np.nan
+    found = grade(segment, 128.0, Modality.ECG)
+    assert (found.score, found.reasons) == (0.0, ("missing",))
+    assert found.components["missing"] == pytest.approx(0.1)

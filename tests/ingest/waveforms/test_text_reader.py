@@ -118,20 +118,61 @@ def test_the_rate_of_an_even_time_column(read, values, rate):
     assert found.rate == rate
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        np.concatenate([np.arange(200), np.arange(210, 400)]) / 100,
-        np.sort(np.random.default_rng(0).uniform(size=200)),
-        [0.0, 0.01, np.nan, 0.03],
-        [0.03, 0.02, 0.01, 0.0],
-        [1.0],
-    ],
-)
-def test_an_uneven_time_column_is_refused(read, values):
+@pytest.mark.parametrize("values", [[0.0, 0.01, np.nan, 0.03], [0.03, 0.02, 0.01, 0.0], [1.0]])
+def test_times_in_no_order_are_refused(read, values):
     with pytest.raises(Unreadable) as verdict:
         read(times(values), header=True, time_column="t", rate_in=None)
     assert verdict.value.reason is Reason.UNEVEN_TIME
+
+
+def test_uneven_times_are_brought_to_an_even_grid(read):
+    values = np.concatenate([np.arange(200), np.arange(203, 300), np.arange(340, 400)]) * 10
+    text = "t,finger\n" + "".join(f"{value},{value}\n" for value in values)
+    options = {"header": True, "time_column": "t", "time_unit": "ms", "rate_in": None}
+    found = read(text, **options)
+    (track,) = found.tracks
+    assert (found.rate, track.length, found.jitter) == (100.0, 400, pytest.approx(0, abs=1e-9))
+    expected = np.arange(400.0) * 10
+    expected[300:340] = np.nan
+    np.testing.assert_allclose(found.signal[0], expected, atol=1e-6)
+    assert track.filled is not None
+    assert np.flatnonzero(track.filled(0, 400)).tolist() == [200, 201, 202]
+    assert track.filled(200, 202).tolist() == [True, True]
+    assert read(text, **options, max_gap_seconds=0.5).signal[0, 320] == pytest.approx(3200)
+    assert read(text, **(options | {"rate_in": 50})).rate == 50.0
+
+
+@pytest.mark.parametrize(("separator", "decimal"), [(",", "."), (";", ",")])
+def test_dates_as_times_beside_numbers(read, separator, decimal):
+    stamps = ["13:58:58", "13:58:58.500", "13:58:59", "13:58:59.500"]
+    rows = [
+        separator.join(
+            [f"2016-11-24 {stamp}".replace(".", decimal), f"{row},5".replace(",", decimal)]
+        )
+        for row, stamp in enumerate(stamps)
+    ]
+    options = {
+        "time_unit": "datetime",
+        "rate_in": None,
+        "delimiter": {",": "comma", ";": "semicolon"}[separator],
+    }
+    found = read("\n".join(["when" + separator + "hr", *rows]), header=True, time_column="when",
+                 channels=["hr"], **options)  # fmt: skip
+    assert found.rate == 2.0
+    assert found.signal.tolist() == [[0.5, 1.5, 2.5, 3.5]]
+    bare = read("\n".join(rows), time_column="0", channels=["1"], **options)
+    assert bare.signal.tolist() == found.signal.tolist()
+    with pytest.raises(Unreadable) as verdict:
+        read("when,hr\nsoon,1\n2016-11-24,2\n", header=True, time_column="when", channels=["hr"],
+             time_unit="datetime", rate_in=None, delimiter="comma")  # fmt: skip
+    assert verdict.value.reason is Reason.UNEVEN_TIME
+
+
+def test_names_in_quotes_may_hold_the_separator(read):
+    found = read('"Time, s", "II"\n0,"1.5"\n0.01,2\n', header=True, channels=["II"])
+    assert found.signal.tolist() == [[1.5, 2.0]]
+    found = read('"a b","II"\n1,2\n3,4\n', header=True, channels=["a b"])
+    assert found.signal.tolist() == [[1.0, 3.0]]
 
 
 @pytest.mark.parametrize(("content", "options"), [

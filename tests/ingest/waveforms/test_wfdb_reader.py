@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import wfdb
 
+from medssl.errors import ConfigError
+from medssl.ingest import ingest
 from medssl.ingest.ledger import Reason, Unreadable
-from medssl.ingest.waveforms.wfdb_header import named_files, read_header
+from medssl.ingest.waveforms.wfdb_header import read_header
 from medssl.ingest.waveforms.wfdb_reader import read_wfdb
+from medssl.ingest.waveforms.wfdb_text import named_files
+
+DATA = Path(__file__).parents[2] / "data" / "wfdb"
 
 
 def read(folder, config, name="r"):
@@ -99,8 +106,9 @@ def test_several_samples_a_frame_keep_their_full_rate(tmp_path, wfdb_config, mak
     found = read(tmp_path, wfdb_config(tmp_path))
     assert found.rate == 500.0
     np.testing.assert_allclose(found.signal[0], fast, atol=1e-3)
-    both = wfdb_config(tmp_path, channels=["I", "II"])
-    assert refuse(tmp_path, both) is Reason.UNSUPPORTED_FORMAT
+    both = read(tmp_path, wfdb_config(tmp_path, channels=["I", "II"]))
+    assert [track.rate for track in both.tracks] == [500.0, 250.0]
+    np.testing.assert_allclose(both.tracks[1].read(0, 1000)[0], slow, atol=1e-3)
 
 
 def test_two_signals_of_one_name_are_not_guessed_between(
@@ -157,6 +165,89 @@ def test_headers_that_lie_are_refused(tmp_path, write_record, wfdb_config, old, 
     assert old in text
     header.write_text(text.replace(old, new, 1))
     assert refuse(tmp_path, wfdb_config(tmp_path)) is reason
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("1.5E3(0)/mV", Reason.UNREADABLE_HEADER),  # wfdb would read 1.5
+        ("1000.0(0.5)/mV", Reason.UNREADABLE_HEADER),
+        ("1000.0(0)/°", Reason.UNKNOWN_UNITS),  # wfdb would read mV
+        ("0(0)/mV", Reason.UNKNOWN_UNITS),
+        ("/mV", Reason.UNKNOWN_UNITS),
+    ],
+)
+def test_what_wfdb_would_read_otherwise_is_refused(
+    tmp_path, write_record, wfdb_config, written, reason
+):
+    header = write_record(tmp_path, "r", seconds=4)
+    text = header.read_text()
+    header.write_bytes(text.replace("1000.0(0)/mV", written).encode("latin-1"))
+    assert refuse(tmp_path, wfdb_config(tmp_path)) is reason
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+def test_a_header_may_hold_letters_that_are_not_ascii(
+    tmp_path, write_record, wfdb_config, encoding
+):
+    header = write_record(tmp_path, "r", seconds=4)
+    expected = read(tmp_path, wfdb_config(tmp_path)).signal
+    text = header.read_text().replace("/mV", "/µV").replace(" I\n", " Größe\n")
+    header.write_bytes((text + "# Gerät: Ä1\n").encode(encoding))
+    found = read(tmp_path, wfdb_config(tmp_path, channels="Größe", units="mV"))
+    np.testing.assert_allclose(found.signal, expected / 1000)
+    assert found.comments == ("Gerät: Ä1",)
+
+
+def test_a_real_latin_1_header_with_edf_annotations(wfdb_config):
+    config = wfdb_config(DATA, channels=["sine 1 Hz", "ECG"])
+    found = read(DATA, config, "test_generator_2")
+    assert (found.rate, found.units, found.signal.shape) == (200.0, "uV", (2, 1000))
+    for channel, reason in (
+        ("sine 15 Hz", Reason.UNKNOWN_UNITS), ("EDF Annotations", Reason.MISSING_CHANNEL),
+    ):  # fmt: skip
+        assert refuse(DATA, wfdb_config(DATA, channels=channel), "test_generator_2") is reason
+
+
+def test_samples_that_do_not_add_up_are_refused(tmp_path, write_record, wfdb_config):
+    header = write_record(tmp_path, "r", seconds=4)
+    data = header.with_suffix(".dat")
+    content = data.read_bytes()
+    expected = read(tmp_path, wfdb_config(tmp_path)).signal
+    # What a lost block of a disk looks like: ecg_id has seven files of this kind.
+    data.write_bytes(b"\xff" * 512 + content[512:])
+    assert refuse(tmp_path, wfdb_config(tmp_path)) is Reason.WRONG_CHECKSUM
+    kept = read(tmp_path, wfdb_config(tmp_path, checksums="ignore")).signal
+    np.testing.assert_array_equal(kept[:, 256:], expected[:, 256:])
+    words = header.read_text().splitlines()[1].split(" ")
+    words[6] = "0"  # software that does not add up writes this
+    header.write_text(header.read_text().splitlines()[0] + "\n" + " ".join(words) + "\n")
+    np.testing.assert_array_equal(read(tmp_path, wfdb_config(tmp_path)).signal, kept)
+
+
+def test_signals_of_one_file_must_stand_together(tmp_path, write_record, wfdb_config):
+    write_record(tmp_path, "a", seconds=4)
+    write_record(tmp_path, "b", seconds=4)
+    line = "16 1000.0(0)/mV 16 0 0 0 0"
+    (tmp_path / "r.hea").write_text(
+        f"r 3 250 500\na.dat {line} I\nb.dat {line} II\na.dat {line} III\n"
+    )
+    assert refuse(tmp_path, wfdb_config(tmp_path)) is Reason.UNREADABLE_HEADER
+
+
+def test_the_first_accepted_name_is_taken_and_reported(tmp_path, write_record, wfdb_config):
+    for name, leads in (("a_1", ["V5", "MLII"]), ("b_1", ["II", "MLII"]), ("c_1", ["II", "V1"])):
+        signal = np.random.default_rng(1).normal(size=(2500, 2))
+        write_record(tmp_path / "raw", name, signal=signal, sig_name=leads)
+    write_record(tmp_path / "raw", "d_1", sig_name=["V1"])
+    config = wfdb_config(tmp_path / "raw", channels=[{"source": ["MLII", "II"], "name": "lead"}])
+    found = read(tmp_path / "raw", config, "b_1")
+    assert (found.channels, found.taken) == (("lead",), ("MLII",))
+    report = ingest(config, tmp_path / "store")
+    assert report.sources["ecg"].channels == {"lead": {"II": 1, "MLII": 2}}
+    assert report.ledger == {"missing_channel": 2}
+    with pytest.raises(ConfigError, match="needs name"):
+        wfdb_config(tmp_path, channels=[{"source": ["MLII", "II"]}])
 
 
 def test_any_truncation_of_a_header_is_a_verdict(tmp_path, write_record, wfdb_config):
