@@ -11,7 +11,7 @@ class EdfSource(BaseSource):
     """EDF, EDF+, BDF and BDF+ recordings: one file each, with rates and units in its header.
 
     Header comments that `labels` and `session` may name: `Sex`, `Age` (years at the start),
-    `Startdate` and `Equipment`. Names, codes and birth dates are never offered.
+    `Start date` and `Equipment`. Names, codes and birth dates are never offered.
     """
 
     default_include: ClassVar[tuple[str, ...]] = ("**/*.edf", "**/*.bdf")

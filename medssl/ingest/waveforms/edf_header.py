@@ -217,14 +217,14 @@ def _comments(described: Any, legacy_date: bytes) -> tuple[str, ...]:
     if not described.reserved.startswith(("EDF+", "BDF+")):
         # In plain EDF all but the date is free text, and any word could stand there.
         start = _date(lambda: datetime.strptime(legacy_date.decode(), "%d.%m.%y").date())
-        return () if start is None else (f"Startdate: {start.isoformat()}",)
+        return () if start is None else (f"Start date: {start.isoformat()}",)
     pairs: dict[str, str] = {}
     person, recording = described.patient, described.recording
     start, born = _date(lambda: recording.startdate), _date(lambda: person.birthdate)
     if person.sex in {"F", "M"}:
         pairs["Sex"] = person.sex
     if start is not None:
-        pairs["Startdate"] = start.isoformat()
+        pairs["Start date"] = start.isoformat()
     if start is not None and born is not None:
         earlier = (start.month, start.day) < (born.month, born.day)
         pairs["Age"] = str(start.year - born.year - earlier)

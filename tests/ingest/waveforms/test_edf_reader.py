@@ -150,14 +150,14 @@ def test_comments_tell_sex_age_and_date_and_never_who(read, write):
     )
     recording = edfio.Recording(startdate=datetime.date(2020, 5, 1), equipment_code="Holter_3")
     found = read(write(patient=patient, recording=recording, annotations=[]))
-    assert found.comments == ("Sex: F", "Startdate: 2020-05-01", "Age: 49", "Equipment: Holter_3")
+    assert found.comments == ("Sex: F", "Start date: 2020-05-01", "Age: 49", "Equipment: Holter_3")
 
 
 def test_words_of_a_plain_header_are_not_taken_for_fields(read, write):
     path = write()
     field(path, 8, 80, "John M Smith 1970")
     field(path, 168, 8, "24.12.19")
-    assert read(path).comments == ("Startdate: 2019-12-24",)
+    assert read(path).comments == ("Start date: 2019-12-24",)
 
 
 def test_annotations_are_no_signal(read, write):
