@@ -15,10 +15,10 @@ from medssl.errors import ConfigError
 from medssl.ingest.waveforms.units import KNOWN_UNITS, canonical_unit
 from medssl.types import Kind, Modality
 
-FORMATS: Final = ("wfdb", "text")
+FORMATS: Final = ("wfdb", "edf", "matlab", "parquet", "text")
 KEYS: Final = (
-    "channels", "format", "include", "modality", "participant", "rate_in", "session",
-    "time_column", "units",
+    "channels", "format", "include", "modality", "participant", "rate_in", "recordings", "session",
+    "time_column", "units", "variable",
 )  # fmt: skip
 MODALITIES: Final = tuple(one.value for one in Modality if one.kind is Kind.WAVEFORM)
 
@@ -42,9 +42,12 @@ class Answers:
         modality: What was measured.
         channels: Channels to take, by their names in the files.
         units: Unit of the samples.
-        rate_in: Samples per second in text files (Hz).
-        time_column: Column with seconds in text files.
-        participant: `folder`, `file`, `pattern:…` or `table:TABLE,FILES,PARTICIPANTS`.
+        rate_in: Samples per second in files that do not tell it (Hz).
+        time_column: Column with times in text files and Parquet tables.
+        recordings: Column or path whose values or elements are recordings.
+        variable: Path of the matrix in MATLAB files.
+        participant: `folder`, `file`, `pattern:…`, `comment:…` or
+            `table:TABLE,FILES,PARTICIPANTS`.
         session: `none`, `folder`, `pattern:…` or `comment:…`.
         given: The items as they were given.
     """
@@ -56,6 +59,8 @@ class Answers:
     units: str | None = None
     rate_in: float | None = None
     time_column: str | None = None
+    recordings: str | None = None
+    variable: str | None = None
     participant: str | None = None
     session: str | None = None
     given: tuple[str, ...] = ()
@@ -182,9 +187,9 @@ def _participant(text: str) -> str:
         if text.count(",") != 2:
             msg = "give table:TABLE,COLUMN_OF_FILES,COLUMN_OF_PARTICIPANTS"
             raise ValueError(msg)
-    elif text not in {FOLDER, FILE}:
-        hint = nearest(text, (FOLDER, FILE, PATTERN, TABLE))
-        msg = f"give folder, file, pattern:… or table:…{hint}"
+    elif text not in {FOLDER, FILE} and not text.startswith(COMMENT):
+        hint = nearest(text, (FOLDER, FILE, PATTERN, COMMENT, TABLE))
+        msg = f"give folder, file, pattern:…, comment:… or table:…{hint}"
         raise ValueError(msg)
     return text
 

@@ -38,8 +38,8 @@ class Facts:
     """The recordings of one format.
 
     Args:
-        format: `"wfdb"` or `"text"`.
-        paths: All recordings, looked at or not.
+        format: As the source's `format`.
+        paths: All recordings, looked at or not; of several in a file `file#key`.
         include: Globs that find them; empty for the format's own.
         opened: Those looked at.
         lengths: Samples and rate (Hz; None when unknown) of the readable ones, by path.
@@ -47,7 +47,9 @@ class Facts:
         channels: By name, in the order of the files.
         unreadable: Recordings looked at that cannot be read, by reason.
         comments: Header comments of each recording looked at.
-        shape: Settings of a text source: delimiter, layout, header.
+        shape: Settings of the source that were found, such as its layout.
+        named: Whether the channels' names stand in the files; they are numbers otherwise.
+        several: Whether a file holds several recordings.
         notes: Further findings, as sentences.
         time: Name of the time column in seconds, when all text files have it.
         time_hint: Why a time column was not used, with the rate that it suggests.
@@ -64,10 +66,29 @@ class Facts:
     unreadable: Counter[str] = field(default_factory=Counter)
     comments: list[Mapping[str, str]] = field(default_factory=list)
     shape: Mapping[str, str | bool] = field(default_factory=dict)
+    named: bool = True
+    several: bool = False
     notes: list[str] = field(default_factory=list)
     time: str | None = None
     time_hint: str = ""
     suggested_rate: float | None = None
+
+    @property
+    def headed(self) -> bool:
+        """Whether headers tell rates and units."""
+        return self.format in {"wfdb", "edf"}
+
+    @property
+    def tells_rate(self) -> bool:
+        """Whether the files tell their rate, in a header or where the settings say."""
+        told = {"rate_variable", "rate_column"} & self.shape.keys()
+        return self.headed or bool(told) or self.time is not None
+
+    @property
+    def title(self) -> str:
+        """The format as it is called."""
+        names = {"wfdb": "WFDB", "edf": "EDF", "matlab": "MATLAB", "parquet": "Parquet"}
+        return names.get(self.format, self.format)
 
     @property
     def looked(self) -> int:

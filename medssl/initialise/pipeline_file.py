@@ -41,9 +41,10 @@ def source_of(plan: Plan) -> dict[str, Any]:
     if facts.include:
         source["include"] = list(facts.include)
     source |= facts.shape
-    if facts.format == "text":
-        time = {"time_column": facts.time} if facts.time else {"rate_in": plan.answers.rate_in}
-        source |= time
+    if facts.time:
+        source["time_column"] = facts.time
+    elif not facts.tells_rate:
+        source["rate_in"] = plan.answers.rate_in
     source |= {
         "units": signals.units,
         "modality": str(signals.modality),
@@ -62,7 +63,7 @@ def source_of(plan: Plan) -> dict[str, Any]:
 def _channels(plan: Plan) -> list[Any]:
     facts = plan.survey.facts
     assert facts is not None
-    if facts.shape.get("header", True):
+    if facts.named:
         return [one.name for one in plan.signals.channels]
     names = [str(plan.signals.modality)]
     if len(plan.signals.channels) > 1:

@@ -56,10 +56,10 @@ def survey_lines(survey: Survey, *, rate_in: float | None = None) -> list[str]:
 
 
 def _facts_lines(facts: Facts, rate_in: float | None) -> list[str]:
-    name = "WFDB recording" if facts.format == "wfdb" else "text recording"
-    what = "headers" if facts.format == "wfdb" else "first lines"
-    lines = [f"recordings: {plural(len(facts.paths), name)}; looked at the {what} of "
-             f"{facts.looked:,} of {len(facts.paths):,}"]  # fmt: skip
+    what = {"text": "first lines", "matlab": "variables", "parquet": "columns"}
+    lines = [f"recordings: {plural(len(facts.paths), f'{facts.title} recording')}; looked at the "
+             f"{what.get(facts.format, 'headers')} of {facts.looked:,} of "
+             f"{len(facts.paths):,}"]  # fmt: skip
     lines += facts.notes
     if facts.unreadable:
         reasons = ", ".join(f"{reason}: {n}" for reason, n in facts.unreadable.most_common())
@@ -83,13 +83,12 @@ def _channel(one: ChannelFacts, facts: Facts) -> str:
     if one.count < facts.readable:
         words.append(f"in {one.count} of {facts.readable}")
     words += _counted({str(unit or "unit unknown"): n for unit, n in one.units.items()
-                       if unit or facts.format == "wfdb"}, one.count)  # fmt: skip
+                       if unit or facts.headed}, one.count)  # fmt: skip
     words += _counted({f"{rate:g} Hz": n for rate, n in one.rates.items() if rate}, one.count)
     if one.modality is not None:
         words.append(one.modality.value)
-    named = facts.shape.get("header", True)
     axis = "row" if facts.shape.get("layout") == "row" else "column"
-    name = one.name if named else f"{axis} {one.name}"
+    name = one.name if facts.named else f"{axis} {one.name}"
     return f"{name} ({', '.join(words)})" if words else name
 
 
@@ -126,6 +125,10 @@ def rule_text(one: Candidate) -> str:
     config = one.rule.config
     if "pattern" in config:
         return f"pattern {config['pattern']}"
+    if "comment" in config:
+        return f"column or path {config['comment']!r} of the files"
+    if "each_recording" in config:
+        return "each recording"
     if "table" in config:
         return f"column {config['column']!r} of a table that lists the files"
     return "name of the file's folder"

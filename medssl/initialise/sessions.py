@@ -48,7 +48,7 @@ def _answered(facts: Facts, answer: str) -> Rule | None:
         return {"from_parent": True}
     if answer.startswith(PATTERN):
         return {"pattern": answer.removeprefix(PATTERN)}
-    if facts.format != "wfdb":
+    if facts.format == "text":
         msg = f"--set session={answer}: text files have no header comments; give a pattern"
         raise ConfigError(msg)
     return {"comment": answer.removeprefix(COMMENT)}

@@ -145,7 +145,7 @@ def _channel_question(facts: Facts, modality: Modality | None) -> Question:
     own = [one for one in every if modality is None or one.modality in {modality, None}] or every
     own.sort(key=lambda one: one.modality is None)
     text = "several could be meant; name one, or several of one modality with commas between them"
-    if facts.shape.get("header") is False:
+    if not facts.named:
         text += " (numbers count from 0)"
     if len(own) > _SHOWN:
         text += f"; the first {_SHOWN} of {len(own)}"
@@ -168,13 +168,13 @@ def _units(
         return answers.units, "as answered"
     found = {unit for one in chosen or facts.channels.values() for unit in one.units}
     known = sorted(found - {None}, key=str)
-    if not chosen and facts.format == "wfdb":
+    if not chosen and facts.headed:
         return None, ""  # which units matter is known with the channels
-    if facts.format == "text" and (not known or None in found):
+    if not facts.headed and (not known or None in found):
         asked.append(
             Question(
                 "units",
-                "text files do not tell their unit",
+                f"{facts.title} files do not tell their unit",
                 (
                     ("counts", "raw converter output"),
                     ("mV", ""),
@@ -203,13 +203,13 @@ def _units(
             )
         )
         return None, ""
-    where = "header" if facts.format == "wfdb" else "column names"
+    where = "header" if facts.headed else "column names"
     return wanted, f"from the {where}"
 
 
 def ask_rate(facts: Facts, answers: Answers) -> Question | None:
-    """The question for the rate of text files, if it is not known."""
-    if facts.format != "text" or answers.rate_in is not None or facts.time or answers.time_column:
+    """The question for the rate of files that do not tell it, if it is not known."""
+    if facts.tells_rate or answers.rate_in is not None or answers.time_column:
         return None
     hint = facts.time_hint or "there is no time column"
     suggested = facts.suggested_rate

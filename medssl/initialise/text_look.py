@@ -50,6 +50,7 @@ def facts_of(kind: TextKind, every: Sequence[str], answers: Answers) -> Facts:
     example = next(iter(kind.looks.values()))
     shape = example.shape
     facts.shape = {"layout": shape.layout, "delimiter": shape.delimiter, "header": shape.header}
+    facts.named = shape.header
     facts.notes.append(_describe(kind, example))
     mine = set(kind.paths)
     more = sum(

@@ -12,7 +12,7 @@ from medssl.config import validate
 from medssl.errors import ConfigError, IngestError
 from medssl.ingest import IngestConfig
 from medssl.ingest.ledger import Unreadable
-from medssl.ingest.sources import BaseSource, TextSource
+from medssl.ingest.sources import BaseSource, WfdbSource
 from medssl.ingest.waveforms.preprocess import Preprocessed
 from medssl.ingest.waveforms.quality import grade
 from medssl.ingest.waveforms.readers import open_recording
@@ -92,10 +92,24 @@ def try_recordings(source: dict[str, Any], paths: Sequence[str]) -> Trial:
     return Trial((f"{line}; not read: {failed}" if failed else line,), len(grades), good)
 
 
+def split_member(config: BaseSource, path: str) -> tuple[str, str]:
+    """The file and the key of a recording; the key is empty where a file holds one."""
+    if getattr(config, "recordings", None) is None:
+        return path, ""
+    # A file's name may have the mark in it too, and a key may.
+    parts = path.split("#")
+    cuts = range(1, len(parts))
+    file = next(
+        (name for cut in cuts if (config.folder() / (name := "#".join(parts[:cut]))).is_file()),
+        path,
+    )
+    return file, path.removeprefix(file).removeprefix("#")
+
+
 def _small(config: BaseSource, path: str) -> bool:
-    file = config.folder() / path
+    file = config.folder() / split_member(config, path)[0]
     files = [file]
-    if not isinstance(config, TextSource):
+    if isinstance(config, WfdbSource):
         files += [file.parent / name for name in named_files(file)]
     return sum(one.stat().st_size for one in files if one.is_file()) <= _MAX_BYTES
 
@@ -104,7 +118,8 @@ def _outcome(config: BaseSource, path: str) -> list[float] | str:
     """Grades of a few segments, or why there is none."""
     folder = config.folder()
     try:
-        recording = open_recording(Path(folder, path), config, folder=folder)
+        file, member = split_member(config, path)
+        recording = open_recording(Path(folder, file), config, folder=folder, member=member)
         signal = Preprocessed(recording, config.rate, config.filter)
         read = signal.read(0, signal.length)
     except Unreadable as verdict:

@@ -39,6 +39,11 @@ class ArrayNode:
         return self.value
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """See `Node`."""
+        return tuple(self._unwrapped().dtype.names or ())
+
+    @property
     def count(self) -> int:
         """See `Node`."""
         if self.value.dtype.names is None and self.value.dtype != object:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Protocol
 
 import numpy as np
 import scipy.io
@@ -44,12 +45,10 @@ def load_variable(path: Path, name: str) -> np.ndarray[tuple[int, ...], np.dtype
         Unreadable: With the reason and evidence.
     """
     with path.open("rb") as file:
-        first = file.read(_HEADER_V5)
-        file.seek(0)
-        if len(first) == _HEADER_V5 and first[126:128] in {b"IM", b"MI"}:
-            data = first + _find_v5(file, path.stat().st_size, name)
-        else:
-            data = _find_v4(file, path.stat().st_size, name)
+        found = next((one for one in _variables(file, path) if one.name == name), None)
+        if found is None:
+            raise Unreadable(Reason.MISSING_CHANNEL, "no variable of that name")
+        data = found.read(file)
     stream: Any = BytesIO(data)
     try:
         values = scipy.io.loadmat(
@@ -58,6 +57,36 @@ def load_variable(path: Path, name: str) -> np.ndarray[tuple[int, ...], np.dtype
     except Exception as error:
         raise Unreadable(Reason.UNREADABLE_HEADER, type(error).__name__) from error
     return np.asarray(values[name])
+
+
+def variable_names(path: Path) -> tuple[str, ...]:
+    """Names of the variables of a MATLAB 4 or 5 file.
+
+    Raises:
+        Unreadable: With the reason and evidence.
+    """
+    with path.open("rb") as file:
+        return tuple(one.name for one in _variables(file, path))
+
+
+class _Variable(Protocol):
+    """A variable whose place in the file is known."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    def read(self, file: BinaryIO) -> bytes:
+        """A file of its own that scipy can read, its sizes and nesting checked."""
+
+
+def _variables(file: BinaryIO, path: Path) -> Iterator[_Variable]:
+    first = file.read(_HEADER_V5)
+    size = path.stat().st_size
+    if len(first) == _HEADER_V5 and first[126:128] in {b"IM", b"MI"}:
+        return _variables_v5(file, size, first)
+    file.seek(0)
+    return _variables_v4(file, size)
 
 
 def _too_large(claimed: int) -> Unreadable:
@@ -69,8 +98,24 @@ def _broken() -> Unreadable:
     return Unreadable(Reason.UNREADABLE_HEADER, _BROKEN)
 
 
-def _find_v4(file: BinaryIO, size: int, name: str) -> bytes:
-    """Header and data of one variable."""
+@dataclass(frozen=True, slots=True)
+class _VariableV4:
+    name: str
+    place: int
+    size: int
+    numbers: bool
+
+    def read(self, file: BinaryIO) -> bytes:
+        if not self.numbers:
+            raise Unreadable(Reason.UNSUPPORTED_FORMAT, "a text or sparse variable")
+        if self.size > MAX_VALUE_BYTES:
+            raise _too_large(self.size)
+        file.seek(self.place)
+        return file.read(self.size)
+
+
+def _variables_v4(file: BinaryIO, size: int) -> Iterator[_VariableV4]:
+    place = 0
     while header := file.read(20):
         if len(header) < 20:
             raise _broken()
@@ -82,43 +127,53 @@ def _find_v4(file: BinaryIO, size: int, name: str) -> bytes:
         if wrong or min(rows, columns) < 0 or not 0 < length <= 256 or imaginary not in {0, 1}:
             raise Unreadable(Reason.UNREADABLE_HEADER, "not a MATLAB file")
         assert width is not None
-        claimed = length + rows * columns * width * (1 + imaginary)
-        if file.tell() + claimed > size:
-            detail = f"{file.tell() + claimed} bytes claimed, {size} bytes in the file"
+        claimed = 20 + length + rows * columns * width * (1 + imaginary)
+        if place + claimed > size:
+            detail = f"{place + claimed} bytes claimed, {size} bytes in the file"
             raise Unreadable(Reason.WRONG_BYTE_COUNT, detail)
-        said = file.read(length).rstrip(b"\0").decode("latin-1")
-        if said != name:
-            file.seek(claimed - length, 1)
-            continue
-        if kind % 10:
-            raise Unreadable(Reason.UNSUPPORTED_FORMAT, "a text or sparse variable")
-        if claimed > MAX_VALUE_BYTES:
-            raise _too_large(claimed)
-        file.seek(-length - 20, 1)
-        return file.read(20 + claimed)
-    raise Unreadable(Reason.MISSING_CHANNEL, "no variable of that name")
+        name = file.read(length).rstrip(b"\0").decode("latin-1")
+        yield _VariableV4(name, place, claimed, kind % 10 == 0)
+        place += claimed
+        file.seek(place)
 
 
-def _find_v5(file: BinaryIO, size: int, name: str) -> bytes:
-    """The element of one variable, decompressed, its sizes and nesting checked."""
-    file.seek(126)
-    order = "<" if file.read(2) == b"IM" else ">"
+@dataclass(frozen=True, slots=True)
+class _VariableV5:
+    name: str
+    header: bytes
+    tag: bytes
+    order: str
+    place: int
+    size: int
+
+    def read(self, file: BinaryIO) -> bytes:
+        file.seek(self.place)
+        kind, _ = struct.unpack(f"{self.order}2I", self.tag)
+        if kind == _COMPRESSED:
+            data = _inflate(file, self.size, self.order)
+        elif self.size > MAX_VALUE_BYTES:
+            raise _too_large(self.size)
+        else:
+            data = self.tag + file.read(self.size)
+        _Checker(data, self.order).check()
+        return self.header + data
+
+
+def _variables_v5(file: BinaryIO, size: int, header: bytes) -> Iterator[_VariableV5]:
+    order = "<" if header[126:128] == b"IM" else ">"
     while tag := file.read(8):
         if len(tag) < 8:
             raise _broken()
         kind, length = struct.unpack(f"{order}2I", tag)
-        after = file.tell() + length
-        if after > size or kind not in {_MATRIX, _COMPRESSED}:
-            detail = f"{after} bytes claimed, {size} bytes in the file"
-            raise Unreadable(Reason.WRONG_BYTE_COUNT, detail) if after > size else _broken()
-        head = _head(file, kind, tag, length)
-        if _name(head, order) == name:
-            file.seek(after - length)
-            data = tag + file.read(length) if kind == _MATRIX else _inflate(file, length, order)
-            _Checker(data, order).check()
-            return data
-        file.seek(after)
-    raise Unreadable(Reason.MISSING_CHANNEL, "no variable of that name")
+        place = file.tell()
+        if place + length > size:
+            detail = f"{place + length} bytes claimed, {size} bytes in the file"
+            raise Unreadable(Reason.WRONG_BYTE_COUNT, detail)
+        if kind not in {_MATRIX, _COMPRESSED}:
+            raise _broken()
+        name = _name(_head(file, kind, tag, length), order)
+        yield _VariableV5(name, header, tag, order, place, length)
+        file.seek(place + length)
 
 
 def _head(file: BinaryIO, kind: int, tag: bytes, length: int) -> bytes:

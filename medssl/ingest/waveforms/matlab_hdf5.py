@@ -72,6 +72,14 @@ class HdfNode:
         return HdfNode(inner if self.number is None else _target(inner, self.number), self.path)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """See `Node`."""
+        hidden = "#refs#", "#subsystem#"
+        return (
+            tuple(name for name in self.item if name not in hidden) if _is_group(self.item) else ()
+        )
+
+    @property
     def count(self) -> int:
         """See `Node`."""
         if _is_cell(self.item):

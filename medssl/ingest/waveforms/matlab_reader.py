@@ -16,7 +16,7 @@ from medssl.ingest.ledger import Reason, Unreadable
 from medssl.ingest.sources import MatlabSource
 from medssl.ingest.waveforms.channels import pick
 from medssl.ingest.waveforms.matlab_arrays import ArrayNode
-from medssl.ingest.waveforms.matlab_elements import load_variable
+from medssl.ingest.waveforms.matlab_elements import load_variable, variable_names
 from medssl.ingest.waveforms.matlab_hdf5 import open_hdf5
 from medssl.ingest.waveforms.matlab_tree import Matrix, Node, walk
 from medssl.ingest.waveforms.members import Member, named_comments
@@ -40,7 +40,7 @@ def read_matlab(path: Path, config: MatlabSource, *, folder: Path, member: str =
     Raises:
         Unreadable: With the reason and evidence.
     """
-    with _opened(path, config) as root:
+    with open_matlab(path, keep=config.recordings is not None) as root:
         top = root
         if config.recordings is not None:
             every = walk(root, config.recordings)
@@ -84,7 +84,7 @@ def matlab_members(path: Path, config: MatlabSource, *, folder: Path) -> tuple[M
         Unreadable: With the reason and evidence.
     """
     assert config.recordings is not None
-    with _opened(path, config) as root:
+    with open_matlab(path, keep=config.recordings is not None) as root:
         every = walk(root, config.recordings)
         wanted = named_comments(config)
         members = []
@@ -96,7 +96,16 @@ def matlab_members(path: Path, config: MatlabSource, *, folder: Path) -> tuple[M
 
 
 @contextmanager
-def _opened(path: Path, config: MatlabSource) -> Iterator[Node]:
+def open_matlab(path: Path, *, keep: bool = False) -> Iterator[Node]:
+    """The variables of a file as the fields of its root.
+
+    Args:
+        path: The file.
+        keep: Whether the last variable stays in memory, for the next recording of the file.
+
+    Raises:
+        Unreadable: It is damaged.
+    """
     size = path.stat().st_size
     if not size:
         raise Unreadable(Reason.EMPTY_FILE)
@@ -106,7 +115,7 @@ def _opened(path: Path, config: MatlabSource) -> Iterator[Node]:
         with open_hdf5(path) as root:
             yield root
     else:
-        yield _Variables(path, keep=config.recordings is not None)
+        yield _Variables(path, keep=keep)
 
 
 class _Variables:
@@ -117,11 +126,16 @@ class _Variables:
         keep: Whether the last variable stays in memory, for the next recording of the file.
     """
 
-    count = 0
+    count = 1
 
     def __init__(self, path: Path, *, keep: bool) -> None:
         self._path = path
         self._keep = keep
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the variables."""
+        return variable_names(self._path)
 
     def field(self, name: str) -> Node:
         """One variable."""

@@ -37,6 +37,10 @@ class Node(Protocol):
         """
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Fields of a struct or an array of structs; empty for anything else."""
+
+    @property
     def count(self) -> int:
         """Elements of a struct or cell array, column by column.
 
