@@ -151,6 +151,7 @@ def _settle(
     rated = rates.most_common(1)[0][0] if rates else None
     if rated is not None and rates[rated] == len(outlines) and answers.rate_in is None:
         shape["rate_variable"] = rated
+    facts.time_hint = "" if rated else "no number in them is called fs or rate"
     if variable is not None:
         shape |= {"variable": variable} | _matrix_settings(outlines, variable)
         facts.named = "names_variable" in shape
@@ -179,9 +180,7 @@ def _matrix_settings(outlines: dict[str, Outline], variable: str) -> dict[str, s
     return settings
 
 
-def _add(
-    facts: Facts, path: str, one: Outline, variable: str | None, rate: float | None
-) -> None:
+def _add(facts: Facts, path: str, one: Outline, variable: str | None, rate: float | None) -> None:
     facts.comments.append(one.scalars)
     if variable is None:
         lengths = one.vectors

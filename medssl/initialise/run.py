@@ -13,6 +13,7 @@ from medssl.initialise.answers import Answers, Question, parse_answers, refuse_t
 from medssl.initialise.facts import Facts
 from medssl.initialise.labels import LabelPlan, plan_labels
 from medssl.initialise.listing import list_folder
+from medssl.initialise.member_participants import tell_members
 from medssl.initialise.participants import Told, tell_participants
 from medssl.initialise.pipeline_file import probe_targets, render, source_of
 from medssl.initialise.plan import Plan
@@ -98,7 +99,11 @@ def _choose(folder: Path, name: str, target: Path, survey: Survey, answers: Answ
     facts = survey.facts
     assert facts is not None
     signals = choose_signals(facts, answers, survey.listing.folder.name)
-    told = tell_participants(facts.paths, survey.tables, answers.participant)
+    told = (
+        tell_members(facts, answers.participant)
+        if facts.several
+        else tell_participants(facts.paths, survey.tables, answers.participant)
+    )
     asked = [*signals.questions, ask_rate(facts, answers), told.question]
     questions: list[Question] = [one for one in asked if one is not None]
     if questions:

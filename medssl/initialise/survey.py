@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -12,9 +12,12 @@ from medssl.errors import ConfigError
 from medssl.ingest.listing import is_paper
 from medssl.initialise import tables, text_kinds
 from medssl.initialise.answers import Answers, Question
+from medssl.initialise.edf_look import look_at_edf
 from medssl.initialise.facts import Facts
 from medssl.initialise.formats import is_known, other_formats
 from medssl.initialise.listing import Listing, plural, suffix
+from medssl.initialise.matlab_look import look_at_matlab
+from medssl.initialise.parquet_look import look_at_parquet
 from medssl.initialise.tables import Table, read_tables
 from medssl.initialise.text_kinds import TextKind, find_kinds, glob_of, recordings_among
 from medssl.initialise.text_look import facts_of
@@ -23,6 +26,14 @@ from medssl.initialise.wfdb_look import look_at_wfdb
 _HEADER: Final = ".hea"
 _FEW: Final = 5
 _SIGNALS: Final = frozenset({".dat", ".mat", ".xyz"})
+_SUFFIXES: Final = {".edf": "edf", ".bdf": "edf", ".mat": "matlab", ".parquet": "parquet"}
+_WANTED: Final = {
+    "wfdb": "WFDB headers",
+    "edf": "EDF files",
+    "matlab": "MATLAB files",
+    "parquet": "Parquet tables of numbers",
+    "text": "text tables of numbers",
+}
 
 
 @dataclass(slots=True)
@@ -77,11 +88,11 @@ def survey_folder(listing: Listing, answers: Answers) -> Survey:
     text = [
         path for path in files if suffix(path) in text_kinds.SUFFIXES and _stem(path) not in stems
     ]
-    wfdb = look_at_wfdb(listing.folder, headers) if headers else None
+    looks = _look(survey, files, headers, stems, answers)
     kinds = find_kinds(listing, text)
     survey.candidates, survey.refused = recordings_among(kinds)
-    _sort_the_rest(survey, files, stems, set(text))
-    _choose(survey, wfdb, text, answers)
+    _sort_the_rest(survey, files, stems, set(text).union(*(look.paths for look in looks)))
+    _choose(survey, looks, text, answers)
     if survey.facts is not None:
         # Files that come by the dozen belong to single recordings and are no tables about them.
         many = [kind.paths for kind in kinds if len(kind.paths) > _FEW]
@@ -91,6 +102,31 @@ def survey_folder(listing: Listing, answers: Answers) -> Survey:
         ]
         survey.tables, survey.remarks = read_tables(listing.folder, rest)
     return survey
+
+
+def _look(
+    survey: Survey, files: Sequence[str], headers: Sequence[str], stems: set[str], answers: Answers
+) -> list[Facts]:
+    """What there is of each format but text; a question about it goes to the survey."""
+    folder = survey.listing.folder
+    looks = [look_at_wfdb(folder, headers)] if headers else []
+    by_suffix: defaultdict[str, list[str]] = defaultdict(list)
+    for path in files:
+        # A file of samples that a WFDB header names is no recording of its own.
+        if _stem(path) not in stems and not is_paper(path):
+            by_suffix[_SUFFIXES.get(suffix(path), "")].append(path)
+    wanted = {name: paths for name, paths in by_suffix.items() if answers.format in (None, name)}
+    if wanted.get("edf"):
+        looks.append(look_at_edf(folder, wanted["edf"]))
+    if wanted.get("matlab"):
+        facts, survey.question = look_at_matlab(folder, wanted["matlab"], answers)
+        looks.append(facts)
+    if wanted.get("parquet"):
+        found = look_at_parquet(folder, wanted["parquet"], answers)
+        looks += [] if found is None else [found]
+    for look in looks:
+        look.include = look.include or answers.include
+    return looks
 
 
 def _stem(path: str) -> str:
@@ -111,42 +147,43 @@ def _sort_the_rest(survey: Survey, files: Sequence[str], stems: set[str], text: 
     survey.others = other_formats(survey.listing.folder, unknown)
 
 
-def _choose(survey: Survey, wfdb: Facts | None, text: Sequence[str], answers: Answers) -> None:
+def _choose(survey: Survey, looks: Sequence[Facts], text: Sequence[str], answers: Answers) -> None:
     """Set the recordings, or ask which they are.
 
     Raises:
         ConfigError: There are none.
     """
+    if survey.question is not None:
+        return
     kinds = survey.candidates
-    readable = wfdb is not None and wfdb.readable > 0
-    if answers.format is None and readable and kinds:
+    readable = [look for look in looks if look.readable and answers.format in (None, look.format)]
+    if len(readable) + bool(kinds) > 1 and answers.format is None:
+        options = [(one.format, plural(len(one.paths), f"{one.title} recording"))
+                   for one in readable]  # fmt: skip
+        if kinds:
+            options.append(("text", ", ".join(describe_kind(kind) for kind in kinds)))
         survey.question = Question(
             "format",
-            "recordings of two formats are there, and one source reads one of them",
-            (
-                ("wfdb", plural(len(wfdb.paths if wfdb else ()), "WFDB recording")),
-                ("text", ", ".join(describe_kind(kind) for kind in kinds)),
-            ),
+            "recordings of several formats are there, and one source reads one of them",
+            tuple(options),
         )
-        return
-    if wfdb is not None and readable and answers.format != "text":
-        _refuse_keys(answers)
-        wfdb.include = answers.include
-        survey.facts = wfdb
-    elif kinds and answers.format != "wfdb":
+    elif readable:
+        survey.facts = readable[0]
+        _refuse_keys(survey.facts, answers)
+    elif kinds and answers.format in (None, "text"):
         # Who names the files by include has answered which kind they are.
         if len(kinds) > 1 and not answers.include:
             survey.question = _which_kind(kinds)
         else:
             survey.facts = facts_of(_joined(kinds), text, answers)
     else:
-        raise ConfigError(_nothing(survey, wfdb, answers))
+        raise ConfigError(_nothing(survey, looks, answers))
 
 
-def _refuse_keys(answers: Answers) -> None:
-    for key in ("rate_in", "time_column"):
+def _refuse_keys(facts: Facts, answers: Answers) -> None:
+    for key in ("rate_in", "time_column") if facts.headed else ():
         if getattr(answers, key) is not None:
-            msg = f"--set {key}=…: WFDB headers tell their rate; leave it out"
+            msg = f"--set {key}=…: {facts.title} headers tell their rate; leave it out"
             raise ConfigError(msg)
 
 
@@ -179,20 +216,20 @@ def describe_kind(kind: TextKind) -> str:
     return text + (f" named {', '.join(look.channels[:6])}" if look.shape.header else "")
 
 
-def _nothing(survey: Survey, wfdb: Facts | None, answers: Answers) -> str:
+def _nothing(survey: Survey, looks: Sequence[Facts], answers: Answers) -> str:
     found = []
-    if wfdb is not None:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in wfdb.unreadable.most_common())
-        found.append(f"{plural(len(wfdb.paths), 'WFDB header')} (looked at {wfdb.looked}: "
+    for look in looks:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in look.unreadable.most_common())
+        noun = "WFDB header" if look.format == "wfdb" else f"{look.title} file"
+        found.append(f"{plural(len(look.paths), noun)} (looked at {look.looked}: "
                      f"{reasons or 'readable'})")  # fmt: skip
     found += [f"{kind.title} of numbers" for kind in survey.candidates]
     found += [f"{kind.title} ({reason})" for kind, reason in survey.refused]
     found += [f"{count} {name}" for name, count in survey.others.most_common()]
     if survey.papers:
         found.append(plural(survey.papers, "readme, licence or list"))
-    wanted = {"wfdb": "WFDB headers", "text": "text tables of numbers"}
-    kinds = wanted.get(answers.format or "", "WFDB headers, or text tables of numbers")
+    wanted = _WANTED.get(answers.format or "", ", ".join(_WANTED.values()))
     return (
-        f"{survey.listing.folder} holds no recording that this version reads ({kinds}); found: "
+        f"{survey.listing.folder} holds no recording that this version reads ({wanted}); found: "
         f"{', '.join(found) or 'nothing else'}"
     )

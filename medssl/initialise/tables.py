@@ -22,6 +22,15 @@ _PERSON: Final = re.compile(
 )
 
 
+def names_people(name: str) -> bool:
+    """Whether a column's name says that it holds participants.
+
+    >>> names_people("patient_id"), names_people("Subject"), names_people("age")
+    (True, True, False)
+    """
+    return _PERSON.fullmatch(name.strip()) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table with column names.
@@ -162,7 +171,7 @@ def best_match(tables: Iterable[Table], identifiers: Collection[str]) -> KeyMatc
 
 def file_columns(table: Table, paths: Sequence[str]) -> tuple[str, str] | None:
     """The columns with recordings and with their participants, when their names say so."""
-    people = [name for name in table.columns if _PERSON.fullmatch(name.strip())]
+    people = [name for name in table.columns if names_people(name)]
     if len(people) != 1:
         return None
     stems = {PurePosixPath(path).with_suffix("").as_posix() for path in paths} | set(paths)

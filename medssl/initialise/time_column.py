@@ -76,6 +76,15 @@ def split_columns(shape: TextShape) -> tuple[TimeColumn | None, tuple[str, ...]]
     return time, tuple(channels)
 
 
+def is_time_name(name: str) -> bool:
+    """Whether a column is called like one with times.
+
+    >>> is_time_name("Time [s]"), is_time_name("t"), is_time_name("temperature")
+    (True, True, False)
+    """
+    return _TIME.fullmatch(name) is not None
+
+
 def is_event_list(shape: TextShape) -> bool:
     """Whether every column only rises, as sample numbers or times of events do."""
     if shape.layout == "row" or len(shape.values) < 20:
@@ -96,7 +105,7 @@ def _is_index(shape: TextShape, place: int) -> bool:
 
 def _is_time(shape: TextShape, place: int) -> bool:
     if shape.header:
-        return _TIME.fullmatch(shape.names[place]) is not None
+        return is_time_name(shape.names[place])
     if place or len(shape.names) == 1:
         return False
     steps = np.diff(shape.values[:, 0])
