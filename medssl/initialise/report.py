@@ -74,7 +74,8 @@ def _facts_lines(facts: Facts, rate_in: float | None) -> list[str]:
     lines.append(_lengths(facts, rate_in))
     keys = _comment_keys(facts)
     if keys:
-        lines.append(f"header comments: {', '.join(keys)}")
+        where = "header comments" if facts.headed else "also in the files"
+        lines.append(f"{where}: {', '.join(keys)}")
     return lines
 
 
@@ -152,7 +153,7 @@ def label_lines(labels: LabelPlan | None) -> list[str]:
     """Labels that were found."""
     if labels is None:
         return ["labels: none found; the pipeline has no probe stage"]
-    where = "header comments" if labels.match is None else (
+    where = "the recordings themselves" if labels.match is None else (
         f"{labels.match.table.title}, participants in column {labels.match.column!r}")  # fmt: skip
     listed = ", ".join(offer.describe() for offer in labels.offers)
     lines = [f"labels: {listed}; from {where} ({labels.about})"]

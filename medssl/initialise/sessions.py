@@ -33,6 +33,8 @@ def tell_session(facts: Facts, told: Told, answer: str | None) -> tuple[Rule | N
     date = date_comment(facts.comments)
     if date is not None:
         return {"comment": date}, f"header comment {date!r}"
+    if facts.several:
+        return None, "nothing tells sessions: one for each participant"
     if _folder_below(facts.paths, told.chosen.rule.config):
         return {"from_parent": True}, "the folder below the participant's"
     pattern = _number_in_name(facts.paths, told.chosen.rule.told)

@@ -91,7 +91,9 @@ def survey_folder(listing: Listing, answers: Answers) -> Survey:
     looks = _look(survey, files, headers, stems, answers)
     kinds = find_kinds(listing, text)
     survey.candidates, survey.refused = recordings_among(kinds)
-    _sort_the_rest(survey, files, stems, set(text).union(*(look.paths for look in looks)))
+    read = {look.format for look in looks}
+    known = {path for path in files if _SUFFIXES.get(suffix(path)) in read}
+    _sort_the_rest(survey, files, stems, known.union(text))
     _choose(survey, looks, text, answers)
     if survey.facts is not None:
         # Files that come by the dozen belong to single recordings and are no tables about them.

@@ -37,7 +37,7 @@ def test_values_are_read():
         ("rate_in", "give KEY=VALUE"),
         ("rate_in=", "give KEY=VALUE"),
         ("channels=,", "at least one"),
-        ("format=edf", "known: wfdb, text"),
+        ("format=dicom", "known: wfdb, edf, matlab, parquet, text"),
     ],
 )
 def test_what_cannot_be_is_refused(item, words):

@@ -174,7 +174,7 @@ def test_nothing_to_read_is_said_in_one_line(tmp_path):
     for folder, words in (
         (tmp_path / "absent", "does not exist"),
         (empty, "holds no file"),
-        (other, r"found: 1 \.csv file \(words\), 1 EDF, 1 PDF"),
+        (other, r"found: 1 EDF file \(.*unreadable_header.*\), 1 \.csv file \(words\), 1 PDF"),
     ):
         with pytest.raises(MedsslError, match=words) as caught:
             initialise(folder, tmp_path / "out.yaml")
