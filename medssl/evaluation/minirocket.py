@@ -297,19 +297,25 @@ def minirocket_features(
 def ridge_rival(table: FeatureTable, records: Embeddings | Records, config: ProbeConfig) -> Rival:
     """Features with the ridge regression of the paper, also for binary and multilabel targets.
 
-    Two penalties more, ten and a hundred times the largest: the more features there are, the
-    larger a penalty has to be before it amounts to predicting the mean.
-
     Args:
         table: Features, such as `minirocket_features` gives.
         records: What is probed.
         config: Folds, penalties.
     """
-    largest = max(config.alphas)
-    alphas = (*config.alphas, 10 * largest, 100 * largest)
-    ridge = config.model_copy(update={"classifier": "ridge", "alphas": alphas})
+    ridge = ridge_config(config)
 
     def predict(case: Case) -> Predictions:
         return predict_entries(case, {table.name: Entry((table,))}, records, ridge)[table.name]
 
     return Rival(predict, note=table.note)
+
+
+def ridge_config(config: ProbeConfig) -> ProbeConfig:
+    """A probe as `ridge_rival` fits it.
+
+    Two penalties more, ten and a hundred times the largest: the more features there are, the
+    larger a penalty has to be before it amounts to predicting the mean.
+    """
+    largest = max(config.alphas)
+    alphas = (*config.alphas, 10 * largest, 100 * largest)
+    return config.model_copy(update={"classifier": "ridge", "alphas": alphas})

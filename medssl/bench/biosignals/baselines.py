@@ -14,7 +14,6 @@ from medssl.evaluation.baselines import FeatureTable, mean_features
 from medssl.evaluation.embed import embed_store
 from medssl.evaluation.embeddings import Embeddings
 from medssl.evaluation.heart_rate_variability import heart_rate_variability_features
-from medssl.evaluation.minirocket import minirocket_features
 from medssl.evaluation.signal_statistics import signal_features
 from medssl.evaluation.untrained import untrained_encoder
 from medssl.store import Store
@@ -22,19 +21,15 @@ from medssl.store.schema import PARTICIPANT
 from medssl.types import Modality
 
 
-def baseline_tables(
-    store: Store, rows: np.ndarray, fit_rows: np.ndarray, modality: str
-) -> list[FeatureTable]:
-    """Features by name, for the same records.
+def baseline_tables(store: Store, rows: np.ndarray, modality: str) -> list[FeatureTable]:
+    """Features by name that need no fitting, for the same records.
 
     Args:
         store: Where the records are.
         rows: Records that are probed.
-        fit_rows: Those of training participants, which MiniRocket takes its biases from.
         modality: `"ppg"` or `"ecg"`.
     """
     return [
-        minirocket_features(store, rows, fit_rows=fit_rows, seed=0),
         heart_rate_variability_features(store, rows, modality=Modality(modality)),
         signal_features(store, rows),
         acquisition_features(store, rows),

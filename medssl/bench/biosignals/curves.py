@@ -11,10 +11,11 @@ import numpy as np
 
 from medssl.bench.biosignals.arms import Arm
 from medssl.bench.biosignals.legs import CurveConfig, Leg
-from medssl.bench.biosignals.scores import difference, each_seed
+from medssl.bench.biosignals.scores import MINIROCKET, difference, each_seed
 from medssl.bench.biosignals.training import Job, write_pipeline
+from medssl.evaluation.baselines import FeatureTable
 from medssl.evaluation.metrics import METRICS, Metric, weighted_metric
-from medssl.evaluation.minirocket import minirocket_features
+from medssl.evaluation.minirocket import ridge_config
 from medssl.evaluation.predictions import Predictions, read_predictions
 from medssl.evaluation.probes import ProbeConfig, holdout
 from medssl.evaluation.statistics import Interval, resample
@@ -25,8 +26,8 @@ from medssl.finetuning.finetune import choose_subsets
 from medssl.finetuning.units import LabelledUnits, label_units, split_units
 from medssl.sampling.splits import TEST, TRAIN
 from medssl.store import Store
+from medssl.store.schema import RECORD
 
-MINIROCKET = "MiniRocket + ridge"
 NAMES = {"bundle": "fine-tuned", "frozen": "frozen", "scratch": "from scratch"}
 SCRATCH = NAMES["scratch"]
 
@@ -76,7 +77,7 @@ def finetune_settings(leg: Leg, curve: CurveConfig) -> dict[str, Any]:
     target = next(t for t in leg.targets if t["name"] == curve.target)
     return {
         "target": target, "fractions": list(curve.fractions), "seeds": 1, "steps": curve.steps,
-        "warmup_steps": curve.steps // 3, "validate_every": 15, "patience": 4, "threads": 1,
+        "warmup_steps": curve.steps // 5, "validate_every": 15, "patience": 6, "threads": 1,
         "bootstrap": 100,
     }  # fmt: skip
 
@@ -88,6 +89,7 @@ def score_curve(
     leg: Leg,
     curve: CurveConfig,
     folders: Sequence[Path],
+    rocket: FeatureTable,
 ) -> tuple[list[Point], list[str]]:
     """Score a curve over seeds, every model on the same test participants.
 
@@ -98,6 +100,7 @@ def score_curve(
         leg: The leg.
         curve: The curve.
         folders: Output folders of the finetune stage, by seed.
+        rocket: MiniRocket features of the records.
 
     Returns:
         Points, and notes on fractions that were left out.
@@ -105,7 +108,7 @@ def score_curve(
     seeds = [read_predictions(folder / "predictions.parquet") for folder in folders]
     target = Target.model_validate(next(t for t in leg.targets if t["name"] == curve.target))
     metric = next(m for m in METRICS[target.kind] if m.name == leg.config.metrics[curve.target])
-    classical = _minirocket(store, rows, splits, leg, curve, target, len(folders))
+    classical = _minirocket(rocket, store, rows, splits, leg, curve, target, len(folders))
     points, notes = [], []
     for fraction in curve.fractions:
         share = percent(fraction)
@@ -153,6 +156,7 @@ def _together(seeds: Sequence[Predictions]) -> Predictions:
 
 
 def _minirocket(
+    rocket: FeatureTable,
     store: Store,
     rows: np.ndarray,
     splits: Mapping[str, str],
@@ -163,37 +167,30 @@ def _minirocket(
 ) -> list[dict[float, Predictions]]:
     """MiniRocket and ridge on the same labelled participants as the networks, by seed.
 
-    Its biases are quantiles over all training participants, whose labels they do not need.
+    The features are the same for every seed; their biases are quantiles over all training
+    participants, which needs no labels.
     """
-    labelled = label_units(store, rows, target)
-    parts = split_units(labelled, splits)
-    config = ProbeConfig(targets=(target,))
+    parts = split_units(label_units(store, rows, target), splits)
+    config = ridge_config(ProbeConfig(targets=(target,)))
+    settings = FinetuneConfig.model_validate(finetune_settings(leg, curve))
+    scored = _means(parts[TEST], rocket, store)
     found = []
     for seed in range(seeds):
-        settings = FinetuneConfig.model_validate(finetune_settings(leg, curve))
         subsets, _ = choose_subsets(parts[TRAIN], settings, seed=seed)
-        table = minirocket_features(store, labelled.rows, fit_rows=parts[TRAIN].rows, seed=seed)
-        place = {row: number for number, row in enumerate(labelled.rows.tolist())}
-        values = np.asarray(table.values)
-        scored = _means(parts[TEST], values, place)
-        found.append(
-            {
-                fraction: replace(
-                    holdout(
-                        (_means(units[0], values, place), units[0].values, units[0].participants),
-                        (scored, parts[TEST].values, parts[TEST].participants),
-                        kind=target.kind, config=config, classes=len(parts[TEST].classes),
-                    ),
-                    units=parts[TEST].names,
-                )
-                for fraction, units in subsets.items()
-            }
-        )  # fmt: skip
+        predictions = {}
+        for fraction, units in subsets.items():
+            fit = (_means(units[0], rocket, store), units[0].values, units[0].participants)
+            made = holdout(
+                fit, (scored, parts[TEST].values, parts[TEST].participants),
+                kind=target.kind, config=config, classes=len(parts[TEST].classes),
+            )  # fmt: skip
+            predictions[fraction] = replace(made, units=parts[TEST].names)
+        found.append(predictions)
     return found
 
 
-def _means(units: LabelledUnits, values: np.ndarray, place: Mapping[int, int]) -> np.ndarray:
+def _means(units: LabelledUnits, table: FeatureTable, store: Store) -> np.ndarray:
     """Mean features of each unit's records, shape (units, features)."""
-    at = np.array([place[row] for row in units.rows.tolist()])
-    sums = np.add.reduceat(values[at], units.offsets[:-1], axis=0, dtype=np.float64)
+    values = table.rows(store.column(RECORD, units.rows).astype(np.str_))
+    sums = np.add.reduceat(values, units.offsets[:-1], axis=0, dtype=np.float64)
     return np.asarray(sums / units.counts[:, None])

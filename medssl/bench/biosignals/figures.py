@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medssl.bench.biosignals.arms import BASE
-from medssl.bench.biosignals.curves import MINIROCKET
+from medssl.bench.biosignals.scores import MINIROCKET
 
 if TYPE_CHECKING:
     from medssl.bench.biosignals.run import LegResult

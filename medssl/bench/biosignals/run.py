@@ -126,6 +126,7 @@ def _score(
     from medssl.bench.biosignals.scores import score_arms
     from medssl.evaluation.baselines import UNTRAINED
     from medssl.evaluation.embeddings import Embeddings
+    from medssl.evaluation.minirocket import minirocket_features
     from medssl.evaluation.probes import ProbeConfig
     from medssl.reduction.selection import Selection
     from medssl.sampling.splits import TRAIN, SplitConfig, assign_splits
@@ -153,19 +154,22 @@ def _score(
     base_bundle = result.runs[0].folders["pretrain"] / "bundle"
     report(f"{leg.name}: baselines")
     untrained = untrained_embeddings(store, rows, fit_rows, base_bundle, seeds=HEAVY_SEEDS)
-    tables = baseline_tables(store, rows, fit_rows, modality)
+    tables = baseline_tables(store, rows, modality)
+    rocket = minirocket_features(store, rows, fit_rows=fit_rows, seed=0)
     report(f"{leg.name}: scores")
     probe = ProbeConfig.model_validate(leg.config.pipeline["stages"]["probe"])
     result.scores, result.notes = score_arms(
         store, {**embeddings, UNTRAINED: untrained}, tables, probe, leg.config.metrics, splits,
-        pretraining=trained,
+        pretraining=trained, rocket=rocket,
     )  # fmt: skip
     held_out = [name for name in people if splits[name] != TRAIN]
     result.geometry = measure({**embeddings, UNTRAINED: untrained}, held_out)
     result.orderings = judge(result.scores, result.geometry)
     for curve in leg.config.curves:
         if curve.target in curves:
-            points, notes = score_curve(store, rows, splits, leg, curve, curves[curve.target])
+            points, notes = score_curve(
+                store, rows, splits, leg, curve, curves[curve.target], rocket
+            )
             result.points += points
             result.notes += notes
 

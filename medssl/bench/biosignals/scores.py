@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,14 @@ from medssl.evaluation.baselines import FeatureTable, embedding_features
 from medssl.evaluation.cases import Case, build_case
 from medssl.evaluation.embeddings import Embeddings
 from medssl.evaluation.metrics import METRICS, Metric, weighted_metric
+from medssl.evaluation.minirocket import ridge_rival
 from medssl.evaluation.predictions import Predictions
 from medssl.evaluation.probe import Entry, predict_entries
 from medssl.evaluation.probes import ProbeConfig
 from medssl.evaluation.statistics import Interval, Replicates, resample
 from medssl.store import Store
 
-_SEPARATOR = "\0"
+MINIROCKET = "MiniRocket + ridge"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def score_arms(
     splits: Mapping[str, str],
     *,
     pretraining: Sequence[str],
+    rocket: FeatureTable | None = None,
 ) -> tuple[list[Score], list[str]]:
     """Score every arm and baseline on every target, on the same participants.
 
@@ -73,6 +75,7 @@ def score_arms(
         metrics: The metric for each target.
         splits: Participant → split.
         pretraining: Participants that the encoders were pretrained on.
+        rocket: MiniRocket features, which get the ridge of their paper.
 
     Returns:
         Scores, and notes on who was scored.
@@ -88,18 +91,27 @@ def score_arms(
         case = build_case(
             target, reference, store.participants, store.record_labels, splits, config, pretraining
         )
-        notes += [f"{target.name}: {note}" for note in case.notes]
+        notes += case.notes
         if case.problem:
-            notes.append(f"{target.name}: {case.problem}")
+            notes.append(f"{target.name} left out: {case.problem}.")
             continue
         metric = next(m for m in METRICS[target.kind] if m.name == metrics[target.name])
         found = predict_entries(case, fixed, reference, config)
+        if rocket is not None:
+            # Thousands of rows by ten thousand features would take minutes for each fold.
+            table = rocket if target.level == "participant" else _thinned(rocket)
+            found[MINIROCKET] = ridge_rival(table, reference, config).predict(case)
         scores += _score(case, metric, found, config)
         notes.append(
             f"{target.name}: fitted on {case.n_fit} participants, scored on {case.n_score} "
             f"({case.n_records} records)."
         )
     return scores, notes
+
+
+def _thinned(table: FeatureTable) -> FeatureTable:
+    """Every fourth feature."""
+    return replace(table, values=table.values[:, ::4], columns=table.columns[::4])
 
 
 def _score(
@@ -147,8 +159,6 @@ def each_seed(metric: Metric, predictions: Predictions) -> tuple[float, ...]:
 
 
 def _one_run(predictions: Predictions, run: int) -> Predictions:
-    from dataclasses import replace
-
     here = slice(run, run + 1)
     return replace(
         predictions,
