@@ -230,15 +230,21 @@ def bench() -> None:
 )
 @click.option("--arm", "arms", multiple=True, help="Only the published recipe and these.")
 @click.option("--curves/--no-curves", default=True, show_default=True, help="Label curves.")
+@click.option(
+    "--tune", is_flag=True, help="Try learning rates on validation participants; write no page."
+)
 def biosignals(
     data: Path, out: Path, root: Path, seeds: int, steps: int | None, workers: int,
-    legs: tuple[Any, ...], arms: tuple[str, ...], curves: bool,
+    legs: tuple[Any, ...], arms: tuple[str, ...], curves: bool, tune: bool,
 ) -> None:  # fmt: skip
     """The published wearable recipe, its ablations and its rivals, on open PPG and ECG."""
     from medssl.bench.biosignals.legs import LEGS, MOMENTS
-    from medssl.bench.biosignals.run import Options, run_bench
+    from medssl.bench.biosignals.run import Options, run_bench, tune_bench
 
     options = Options(data, root, seeds, steps, workers, arms or None, curves)
+    if tune:
+        tune_bench(legs or LEGS, options, report=click.echo)
+        return
     page = run_bench(legs or (*LEGS, MOMENTS), options, out, report=click.echo)
     click.echo(page.read_text(encoding="utf-8"))
 

@@ -156,6 +156,11 @@ def _describe(model: type[StrictModel], detail: dict[str, Any], where: str) -> s
     if detail["type"] == "extra_forbidden":
         known = sorted(_known_keys(model, detail["loc"][:-1]))
         return f"{full}: unknown key{nearest(place[-1], known)}"
+    if detail["type"] == "union_tag_invalid":
+        context = detail["ctx"]
+        tags = context["expected_tags"].replace("'", "").split(", ")
+        discriminator = context["discriminator"].replace("'", "")
+        return f"{full}: unknown {discriminator} {context['tag']!r}{nearest(context['tag'], tags)}"
     if detail["type"] == "missing":
         return f"{full}: missing; add it"
     message = detail["msg"].removeprefix("Value error, ")
@@ -183,9 +188,15 @@ def _known_keys(model: type[BaseModel], location: Sequence[str | int]) -> set[st
         for candidate in models:
             if isinstance(part, str) and part in candidate.model_fields:
                 inner += _models_in(candidate.model_fields[part].annotation)
-        # List positions and the tags of unions leave the candidates as they are.
-        models = inner or models
+        # List positions leave the candidates as they are; the tag of a union keeps its own.
+        models = inner or [m for m in models if _is_tagged(m, part)] or models
     return {key for candidate in models for key in candidate.model_fields}
+
+
+def _is_tagged(model: type[BaseModel], part: str | int) -> bool:
+    """Whether a model is the one that a union's tag stands for."""
+    tags = (typing.get_args(field.annotation) for field in model.model_fields.values())
+    return any(part in values for values in tags if len(values) == 1)
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

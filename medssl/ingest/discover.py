@@ -89,7 +89,8 @@ class Discovery:
 def discover(source: BaseSource, *, position: int, key: str) -> Discovery:
     """List the files of a source: recordings with their participants, and the rest as ledger rows.
 
-    Reads names and, of WFDB recordings, headers; no signals.
+    Reads names and, of WFDB recordings, headers; of files with several recordings what tells them
+    apart. No signals.
 
     Args:
         source: The source.

@@ -51,7 +51,8 @@ class Facts:
         named: Whether the channels' names stand in the files; they are numbers otherwise.
         several: Whether a file holds several recordings.
         notes: Further findings, as sentences.
-        time: Name of the time column in seconds, when all text files have it.
+        time: Name of the time column, when all files have it.
+        time_unit: What its times are, as in the source's `time_unit`.
         time_hint: Why a time column was not used, with the rate that it suggests.
         suggested_rate: The rate that an unusable time column suggests (Hz).
     """
@@ -70,6 +71,7 @@ class Facts:
     several: bool = False
     notes: list[str] = field(default_factory=list)
     time: str | None = None
+    time_unit: str = "s"
     time_hint: str = ""
     suggested_rate: float | None = None
 

@@ -43,6 +43,8 @@ def source_of(plan: Plan) -> dict[str, Any]:
     source |= facts.shape
     if facts.time:
         source["time_column"] = facts.time
+        if facts.time_unit != "s":
+            source["time_unit"] = facts.time_unit
     elif not facts.tells_rate:
         source["rate_in"] = plan.answers.rate_in
     source |= {
@@ -182,7 +184,7 @@ def _source_remarks(plan: Plan) -> dict[str, list[str]]:
         "session": [f"Found: {plan.session[1]}; assumed to tell visits apart"],
         "labels": [f"Labels of participants; {plan.labels.about if plan.labels else ''}"],
         "rate_in": ["As answered: samples per second in the files"],
-        "time_column": ["In seconds, and even in the files looked into"],
+        "time_column": ["Uneven times are brought to an even grid, and their jitter is reported"],
     }  # fmt: skip
     if others:
         remarks["channels"].append(f"Also there: {', '.join(others[:20])}")

@@ -68,7 +68,8 @@ def _facts_lines(facts: Facts, rate_in: float | None) -> list[str]:
     more = len(facts.channels) - _CHANNELS
     lines.append(f"channels: {'; '.join(listed)}" + (f"; and {more} more" if more > 0 else ""))
     if facts.time:
-        lines.append(f"time column: {facts.time!r}, in seconds")
+        unit = {"s": "seconds", "ms": "milliseconds"}.get(facts.time_unit, facts.time_unit)
+        lines.append(f"time column: {facts.time!r}, in {unit}")
     elif facts.time_hint and rate_in is None:
         lines.append(f"time column: not used ({facts.time_hint})")
     lines.append(_lengths(facts, rate_in))

@@ -37,7 +37,8 @@ def facts_of(kind: TextKind, every: Sequence[str], answers: Answers) -> Facts:
     timed = _time_column(kind, facts, answers)
     for path, look in kind.looks.items():
         facts.estimated |= not look.shape.exact
-        rate = tidy(look.time.rate) if look.time is not None and timed else None
+        per_second = 1000 if facts.time_unit == "ms" else 1
+        rate = tidy(look.time.rate * per_second) if look.time is not None and timed else None
         facts.lengths[path] = (look.shape.samples, rate)
         for name in look.channels:
             if look.shape.names.count(name) == 1:
@@ -75,11 +76,14 @@ def _time_column(kind: TextKind, facts: Facts, answers: Answers) -> str | None:
         hint = nearest(answers.time_column, sorted(rising))
         msg = f"--set time_column={answers.time_column}: no such column of rising times{hint}"
         raise ConfigError(msg)
+    named = [look.time for look in kind.looks.values() if look.time is not None]
+    if all(time.unit == "ms" for time in named if time.name == answers.time_column):
+        facts.time_unit = "ms"
     return answers.time_column
 
 
 def _usable_time(kind: TextKind, facts: Facts) -> str | None:
-    """The time column that every file has, in seconds and even; else a hint goes to the facts."""
+    """The time column that every file has, in a told unit; else a hint goes to the facts."""
     times = [look.time for look in kind.looks.values()]
     names = Counter(time.name for time in times if time is not None)
     if not names:
@@ -87,30 +91,23 @@ def _usable_time(kind: TextKind, facts: Facts) -> str | None:
     name, count = names.most_common(1)[0]
     found = [time for time in times if time is not None and time.name == name]
     even = sum(time.even for time in found)
-    seconds = all(time.unit == "s" for time in found)
-    if count == len(times) and seconds and even > 0.8 * count:
+    units = {time.unit for time in found}
+    if count == len(times) and units in ({"s"}, {"ms"}):
+        facts.time_unit = units.pop()
         if even < count:
             facts.notes.append(
-                f"the time column of {count - even} of {count} files looked into is uneven; they "
-                "will stand in the ledger"
+                f"the times of {count - even} of {count} files looked into are uneven; ingest "
+                "brings them to an even grid"
             )
         return name
     rate = sorted(time.hertz for time in found)[len(found) // 2]
     facts.suggested_rate = rate
     if count < len(times):
         facts.time_hint = f"{len(times) - count} of {len(times)} files have no time column"
-    elif not seconds:
-        unit = "milliseconds" if found[0].unit == "ms" else "in no told unit"
-        facts.time_hint = f"the times are {unit} and ingest takes seconds"
     else:
-        facts.time_hint = f"the times are uneven in {count - even} of {count} files looked into"
-    if seconds or found[0].unit == "ms":
-        facts.time_hint += f"; on average they give {rate:g} Hz"
-    else:
-        facts.time_hint += f"; if they are milliseconds, that is {rate:g} Hz"
-    uneven = count - even
-    if not seconds and uneven:
-        facts.time_hint += f", and uneven in {uneven} of {count} files looked into"
+        facts.time_hint = (
+            f"the times are in no told unit; if they are milliseconds, that is {rate:g} Hz"
+        )
     return None
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from medssl.config import nearest
+from medssl.errors import StageError
 
 BASE: Final = "published recipe"
 SEGMENT: Final = "segment pairs"
@@ -40,7 +43,8 @@ def arms() -> tuple[Arm, ...]:
     """All arms, the published recipe first; participants, steps and batches are the same for all.
 
     Rivals keep their published temperature or weights, and share the encoder, the projection
-    head, the views and the optimiser of the leg.
+    head, the views and the optimiser of the leg. The masked autoencoder can but have the encoder of
+    "ViT-1D", no projection head, and its mask as the only view.
     """
     vit = {"name": "vit1d", "channels": 1, "patch": 16, "width": 64, "depth": 3, "heads": 4}
     return (
@@ -71,3 +75,20 @@ def arms() -> tuple[Arm, ...]:
             pretrain={"method": {"name": "masked_autoencoder"}, "encoder": vit},
         ),
     )  # fmt: skip
+
+
+def choose_arms(names: Sequence[str] | None) -> list[Arm]:
+    """The published recipe and the named arms, in their order; all if no names are given.
+
+    Raises:
+        StageError: There is no such arm.
+
+    >>> [arm.name for arm in choose_arms(["MoCo"])]
+    ['published recipe', 'MoCo']
+    """
+    known = {arm.name: arm for arm in arms()}
+    for name in names or ():
+        if name not in known:
+            msg = f"there is no arm {name!r}{nearest(name, list(known))}"
+            raise StageError(msg)
+    return [arm for arm in known.values() if names is None or arm.name in (BASE, *names)]

@@ -13,6 +13,7 @@ from medssl.evaluation.acquisition import acquisition_features
 from medssl.evaluation.baselines import FeatureTable, mean_features
 from medssl.evaluation.embed import embed_store
 from medssl.evaluation.embeddings import Embeddings
+from medssl.evaluation.heart_rate import heart_rate_features
 from medssl.evaluation.heart_rate_variability import heart_rate_variability_features
 from medssl.evaluation.signal_statistics import signal_features
 from medssl.evaluation.untrained import untrained_encoder
@@ -30,6 +31,8 @@ def baseline_tables(store: Store, rows: np.ndarray, modality: str) -> list[Featu
         modality: `"ppg"` or `"ecg"`.
     """
     return [
+        # Of every record, since some targets are of records.
+        heart_rate_features(store, rows, modality=Modality(modality), per_participant=None),
         heart_rate_variability_features(store, rows, modality=Modality(modality)),
         signal_features(store, rows),
         acquisition_features(store, rows),

@@ -10,14 +10,13 @@ from typing import Any, Final, Literal
 import yaml
 from pydantic import Field
 
+from medssl.bench.biosignals.sources import fill_in
 from medssl.config import StrictModel, merge, validate
-from medssl.errors import StageError
 
 LegName = Literal["ecg", "ppg"]
 LEGS: Final[tuple[LegName, ...]] = ("ecg", "ppg")
 MOMENTS: Final = "moments"
 """The third part, of simultaneous signals; see `moments.py`."""
-_DATA: Final = "{data}"
 
 
 class CurveConfig(StrictModel):
@@ -35,7 +34,7 @@ class LegConfig(StrictModel):
         title: As shown.
         metrics: The metric shown for each target.
         notes: What a reader must know of the data.
-        tuned: What arms change on top, chosen by validation participants (`--tune`).
+        tuned: What arms change on top, chosen by validation participants; see `tune.py`.
         curves: Label curves.
         pipeline: A pipeline as `medssl run` takes it; `{data}` stands for the data folder.
     """
@@ -100,15 +99,5 @@ def load_leg(name: LegName, data: Path) -> Leg:
     """
     text = resources.files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
     raw = yaml.safe_load(text)
-    sources = raw["pipeline"]["stages"]["ingest"]["sources"]
-    missing = [
-        source["path"].replace(_DATA, "DATA")
-        for source in sources
-        if not Path(source["path"].replace(_DATA, str(data))).is_dir()
-    ]
-    if missing:
-        msg = f"{data} lacks {', '.join(sorted(set(missing)))}: give the folder of the data sets"
-        raise StageError(msg)
-    for source in sources:
-        source["path"] = source["path"].replace(_DATA, str(data.resolve()))
+    fill_in(raw["pipeline"]["stages"]["ingest"]["sources"], data)
     return Leg(name, validate(LegConfig, raw, where=name))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from medssl.bench.biosignals.sources import fill_in
 from medssl.bench.biosignals.training import Job, prepare, run_jobs, write_pipeline
 from medssl.bundle import load_encoder
 from medssl.evaluation.cross_modal import Projector, moment_rankings
@@ -62,7 +63,7 @@ def run_moments(
         workers: Processes that train.
         report: Called with lines of progress.
     """
-    raw = _settings(data)
+    raw = load_moments(data)
     result = MomentsResult(raw["title"])
     prepare({**_common(raw, root), "name": "moments", "seed": 0}, root, workers=workers)
     jobs = _jobs(raw, root, seeds, steps)
@@ -84,9 +85,15 @@ def run_moments(
     return result
 
 
-def _settings(data: Path) -> dict[str, Any]:
+def load_moments(data: Path) -> dict[str, Any]:
+    """Read the part's file and put the data folder in.
+
+    Raises:
+        StageError: The data set is not there.
+    """
     text = resources.files(__package__).joinpath("moments.yaml").read_text(encoding="utf-8")
-    raw: dict[str, Any] = yaml.safe_load(text.replace("{data}", data.resolve().as_posix()))
+    raw: dict[str, Any] = yaml.safe_load(text)
+    fill_in(raw["stages"]["ingest"]["sources"], data)
     return raw
 
 

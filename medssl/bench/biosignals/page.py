@@ -9,10 +9,13 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medssl.bench.biosignals.arms import BASE, arms
+from medssl.bench.biosignals.arms import BASE, NO_MOMENTUM, arms
 from medssl.bench.biosignals.moments import K
+from medssl.bench.biosignals.ranks import PER_PARTICIPANT
+from medssl.bench.biosignals.scores import MINIROCKET
 from medssl.evaluation.statistics import Interval
 from medssl.finetuning.curve import percent
+from medssl.methods.config import MoCoConfig
 from medssl.version import __version__
 
 if TYPE_CHECKING:
@@ -92,21 +95,17 @@ def _head(results: Sequence[LegResult], options: Options) -> list[str]:
     import torch
 
     minutes = sum(sum(result.seconds.values()) for result in results) / 60
-    steps = {
-        r.leg.name: options.steps or r.leg.config.pipeline["stages"]["pretrain"]["steps"]
-        for r in results
-    }
     return [
         "# Biosignals: the published recipe, its ablations and its rivals",
         "",
         "Printed by `medssl bench biosignals --data DATA`; the numbers stand in "
-        "`biosignals.json` beside this page. Nothing here was chosen by test participants.",
+        "`biosignals.json` beside this page. For PPG and ECG nothing was chosen by test participants.",
         "",
         f"- {date.today().isoformat()}, medssl {__version__}, torch {torch.__version__}, Python "
-        f"{platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, no GPU, "
-        f"{minutes:.0f} minutes",
+        f"{platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, "
+        f"{'a' if torch.cuda.is_available() else 'no'} GPU, {minutes:.0f} minutes",
         f"- {options.seeds} seeds (weights, pairs, views) of every arm; steps: "
-        + ", ".join(f"{name} {count}" for name, count in steps.items()),
+        + ", ".join(f"{r.leg.name} {_steps(r, options)}" for r in results),
         *(
             f"- {r.leg.name}: store {r.store_digest[:16]}, {r.records} records; participants: "
             + ", ".join(f"{r.participants.get(s, 0)} {s}" for s in ("train", "validation", "test"))
@@ -116,7 +115,13 @@ def _head(results: Sequence[LegResult], options: Options) -> list[str]:
     ]
 
 
+def _steps(result: LegResult, options: Options) -> int:
+    return options.steps or int(result.leg.config.pipeline["stages"]["pretrain"]["steps"])
+
+
 def _verdicts(results: Sequence[LegResult]) -> list[str]:
+    if not any(result.orderings for result in results):
+        return []
     lines = [
         "## Published orderings",
         "",
@@ -136,13 +141,24 @@ def _verdicts(results: Sequence[LegResult]) -> list[str]:
 
 def _leg(result: LegResult, pictures: Sequence[Path]) -> list[str]:
     lines = [f"## {result.leg.config.title}", ""]
-    lines += [f"- {note}" for note in result.leg.config.notes]
+    lines += [f"- {note}" for note in (*result.leg.config.notes, _scale(result))]
     lines += ["", *(f"![{p.stem.replace('_', ' ')}]({p.name})" for p in pictures), ""]
     lines += _score_table(result)
     lines += _geometry_table(result)
     if result.points:
         lines += _curve_table(result)
     return lines
+
+
+def _scale(result: LegResult) -> str:
+    made = result.leg.config.pipeline["stages"]["pretrain"]
+    encoder, optimiser = made["encoder"], made["optimiser"]
+    return (
+        f"The published recipe on a small scale (in brackets: published): {encoder['name']} "
+        f"{encoder['width']} wide (256), batches of {made['batch_size']} (256), learning rate "
+        f"{optimiser['learning_rate']:g}, schedule {optimiser['schedule']} (1e-3, halved every "
+        "125,000 steps)."
+    )
 
 
 def _score_table(result: LegResult) -> list[str]:
@@ -171,21 +187,21 @@ def _cell(scores: Sequence[Score], name: str, target: str) -> str:
 
 
 def _geometry_table(result: LegResult) -> list[str]:
-    loss = {run.arm: [] for run in result.runs}  # type: ignore[var-annotated]
+    seconds: dict[str, list[float]] = {}
     for run in result.runs:
-        loss[run.arm].append(run.seconds)
+        seconds.setdefault(run.arm, []).append(run.seconds)
     lines = [
         "### Effective rank and alikeness within participants",
         "",
-        "Centred smooth effective rank and ICC(1) of held-out participants' records (at most 8 "
-        "each); ranks compare at equal dimension only.",
+        "Centred smooth effective rank and ICC(1) of the records of validation and test "
+        f"participants (at most {PER_PARTICIPANT} each); ranks compare at equal dimension only.",
         "",
         "| | dim | effective rank | minus recipe | ICC(1) | seconds a run |",
         "|---|---|---|---|---|---|",
     ]
     for g in result.geometry:
         gap = _signed(g.rank_difference) if g.rank_difference else ""
-        times = loss.get(g.arm)
+        times = seconds.get(g.arm)
         shown = f"{sum(times) / len(times):.0f}" if times else ""
         lines.append(
             f"| {g.arm} | {g.dim} | {_plain(g.rank, 1)} | {gap} | {_plain(g.icc)} | {shown} |"
@@ -197,9 +213,10 @@ def _curve_table(result: LegResult) -> list[str]:
     lines = [
         "### Label curves",
         "",
-        "The published recipe's encoder; the same labelled participants, steps and test "
-        "participants for all. The last column is the paired difference from training from "
-        "scratch.",
+        "The published recipe's encoder; the same labelled and test participants for all. The "
+        "networks have equal steps and stop early by the labels of all validation participants, "
+        f"which {MINIROCKET} does not see: its penalty is chosen inside the labelled participants. "
+        "The last column is the paired difference from training from scratch.",
         "",
         "| target | labels | model | value | minus from scratch |",
         "|---|---|---|---|---|",
@@ -249,6 +266,10 @@ def moment_numbers(result: MomentsResult) -> dict[str, Any]:
 def _how(results: Sequence[LegResult], options: Options) -> list[str]:
     count = sum(s.difference is not None for r in results for s in r.scores)
     count += sum(p.difference is not None for r in results for p in r.points)
+    count += sum(g.rank_difference is not None for r in results for g in r.geometry)
+    kept = ", ".join(
+        f"{r.leg.name} {MoCoConfig().momentum ** _steps(r, options):.0%}" for r in results
+    )
     return [
         "## How to read this",
         "",
@@ -258,8 +279,14 @@ def _how(results: Sequence[LegResult], options: Options) -> list[str]:
         f"- {count} comparisons, not corrected for their number: about {count * 0.05:.0f} would "
         "exclude zero by chance alone.",
         "- All arms share data, split, steps, batch, head, views and optimiser; a rival keeps its "
-        "published temperature or weights. What was tried on validation participants before is in "
-        "docs/wearables.md.",
+        "published temperature or weights. The masked autoencoder is a transformer without head "
+        "and views: compare it with ViT-1D. The learning rates of encoders and rivals were chosen "
+        "by validation participants (the leg's `tuned`); ablations keep the recipe's.",
+        f"- {NO_MOMENTUM}: as both views then have gradients, KoLeo acts on the encoder with twice "
+        "the weight that it has beside a teacher.",
+        "- Momenta are those published for runs of many thousand steps: the share of its first "
+        f"weights that MoCo's teacher still has at the end is {kept}. A rival that trains slowly "
+        "is not a rival that is worse.",
         "- Minutes: "
         + "; ".join(
             f"{r.leg.name} " + ", ".join(f"{k} {v / 60:.1f}" for k, v in r.seconds.items())

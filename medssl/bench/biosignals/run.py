@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medssl.bench.biosignals.arms import BASE, Arm, arms
+from medssl.bench.biosignals.arms import Arm, choose_arms
 from medssl.bench.biosignals.legs import LEGS, MOMENTS, Leg, LegName, load_leg
 from medssl.bench.biosignals.training import Report, Run, prepare, run_jobs, train
 from medssl.config import merge
@@ -76,8 +76,10 @@ def run_leg(name: LegName, options: Options, *, report: Report) -> LegResult:
         StageError: The data are not there, or an arm cannot be run.
     """
     leg = load_leg(name, options.data)
-    chosen = [a for a in arms() if options.arms is None or a.name in (BASE, *options.arms)]
-    chosen = [_changed(arm, leg.config.tuned.get(arm.name, {}), options.steps) for arm in chosen]
+    chosen = [
+        _changed(arm, leg.config.tuned.get(arm.name, {}), options.steps)
+        for arm in choose_arms(options.arms)
+    ]
     result = LegResult(leg)
     clock = _Clock(result.seconds)
     folders = prepare(
@@ -188,6 +190,24 @@ class _Clock:
         self._since = now
 
 
+def tune_bench(legs: Sequence[str], options: Options, *, report: Report) -> None:
+    """Try learning rates for every arm on validation participants, and report the tables.
+
+    Args:
+        legs: Which.
+        options: What to run; one seed is used.
+        report: Called with lines of progress, and with a table for each leg.
+    """
+    from medssl.bench.biosignals.tune import tune
+
+    for name in LEGS:
+        if name in legs:
+            leg = load_leg(name, options.data)
+            tried = [_changed(arm, {}, options.steps) for arm in choose_arms(options.arms)]
+            table = tune(leg, tried, options.root, workers=options.workers, report=report)
+            report(table.round(3).to_string(index=False))
+
+
 def run_bench(legs: Sequence[str], options: Options, out: Path, *, report: Report) -> Path:
     """Run the legs and write page and figures.
 
@@ -204,10 +224,17 @@ def run_bench(legs: Sequence[str], options: Options, out: Path, *, report: Repor
         StageError: The data are not there, or an arm cannot be run.
     """
     from medssl.bench.biosignals.figures import draw
-    from medssl.bench.biosignals.moments import run_moments
+    from medssl.bench.biosignals.moments import load_moments, run_moments
     from medssl.bench.biosignals.page import moment_numbers, numbers, render
     from medssl.files import replacing
 
+    # What is missing is said at once, not after the hours of the legs before it.
+    choose_arms(options.arms)
+    for name in LEGS:
+        if name in legs:
+            load_leg(name, options.data)
+    if MOMENTS in legs:
+        load_moments(options.data)
     results = [run_leg(name, options, report=report) for name in LEGS if name in legs]
     moments = None
     if MOMENTS in legs:

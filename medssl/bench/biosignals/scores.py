@@ -10,11 +10,16 @@ import numpy as np
 import pandas as pd
 
 from medssl.bench.biosignals.arms import BASE
-from medssl.evaluation.baselines import FeatureTable, embedding_features
+from medssl.evaluation.baselines import (
+    DEMOGRAPHICS,
+    FeatureTable,
+    demographic_features,
+    embedding_features,
+)
 from medssl.evaluation.cases import Case, build_case
 from medssl.evaluation.embeddings import Embeddings
 from medssl.evaluation.metrics import METRICS, Metric, weighted_metric
-from medssl.evaluation.minirocket import ridge_rival
+from medssl.evaluation.minirocket import ridge_config
 from medssl.evaluation.predictions import Predictions
 from medssl.evaluation.probe import Entry, predict_entries
 from medssl.evaluation.probes import ProbeConfig
@@ -67,6 +72,8 @@ def score_arms(
 ) -> tuple[list[Score], list[str]]:
     """Score every arm and baseline on every target, on the same participants.
 
+    Demographics other than the target join the baselines where `config` names some.
+
     Args:
         store: Labels.
         embeddings: Of each arm, one table per seed, all of the same records.
@@ -96,11 +103,18 @@ def score_arms(
             notes.append(f"{target.name} left out: {case.problem}.")
             continue
         metric = next(m for m in METRICS[target.kind] if m.name == metrics[target.name])
-        found = predict_entries(case, fixed, reference, config)
+        entries = dict(fixed)
+        known = demographic_features(
+            store.participants, config.demographics, without=target.sources
+        )
+        if known is not None:
+            entries[DEMOGRAPHICS] = Entry((known,))
+        found = predict_entries(case, entries, reference, config)
         if rocket is not None:
             # Thousands of rows by ten thousand features would take minutes for each fold.
             table = rocket if target.level == "participant" else _thinned(rocket)
-            found[MINIROCKET] = ridge_rival(table, reference, config).predict(case)
+            entry = {MINIROCKET: Entry((table,))}
+            found |= predict_entries(case, entry, reference, ridge_config(config))
         scores += _score(case, metric, found, config)
         notes.append(
             f"{target.name}: fitted on {case.n_fit} participants, scored on {case.n_score} "
