@@ -239,7 +239,8 @@ def biosignals(
 ) -> None:  # fmt: skip
     """The published wearable recipe, its ablations and its rivals, on open PPG and ECG."""
     from medssl.bench.biosignals.legs import LEGS, MOMENTS
-    from medssl.bench.biosignals.run import Options, run_bench, tune_bench
+    from medssl.bench.biosignals.results import Options
+    from medssl.bench.biosignals.run import run_bench, tune_bench
 
     options = Options(data, root, seeds, steps, workers, arms or None, curves)
     if tune:

@@ -70,12 +70,15 @@ def _read_yaml(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Merge two nested mappings; `above` wins, lists are replaced whole.
 
-    So is a nested mapping whose `name` changes: an encoder's settings mean nothing to another one.
+    A mapping of places above a list of mappings changes those places. A nested mapping is replaced
+    whole when its `name` changes: an encoder's settings mean nothing to another one.
 
     >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
     {'a': {'b': 1, 'c': 3}}
     >>> merge({"encoder": {"name": "small", "depth": 2}}, {"encoder": {"name": "large"}})
     {'encoder': {'name': 'large'}}
+    >>> merge({"sources": [{"rate": 64}]}, {"sources": {"0": {"rate": 128}}})
+    {'sources': [{'rate': 128}]}
     """
     merged = dict(below)
     for key, value in above.items():
@@ -83,9 +86,18 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping) and isinstance(held, Mapping):
             renamed = "name" in value and "name" in held and value["name"] != held["name"]
             merged[key] = dict(value) if renamed else merge(held, value)
+        elif isinstance(held, list) and _are_places(value, len(held)):
+            places = merge({str(place): item for place, item in enumerate(held)}, value)
+            merged[key] = list(places.values())
         else:
             merged[key] = value
     return merged
+
+
+def _are_places(value: Any, count: int) -> bool:
+    """Whether the keys of a mapping are places in a list, as in `sources.0.rate=64`."""
+    places = {str(place) for place in range(count)}
+    return isinstance(value, Mapping) and bool(value) and set(value) <= places
 
 
 def parse_overrides(items: Iterable[str]) -> dict[str, Any]:

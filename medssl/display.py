@@ -221,7 +221,7 @@ class Display:
         shown = Table("source", "modality", "Hz", "units", "participants", "records",
                       "median quality", "MB", box=None, pad_edge=False)  # fmt: skip
         for (source, modality, rate, units), group in groups:
-            quality = group["quality"].median()
+            quality = _median(group["quality"])
             shown.add_row(
                 source, modality, f"{rate:g}", str(units), f"{group['participant'].nunique():,}",
                 f"{len(group):,}", "–" if pd.isna(quality) else f"{quality:.2f}",
@@ -252,7 +252,7 @@ class Display:
             cells = []
             for name, column in GRADES.items():
                 share = name in ("flat", "clipped", "missing")
-                value = group[column].mean() if share else group[column].median()
+                value = group[column].mean() if share else _median(group[column])
                 form = "{:.2%}" if share else "{:.2f}"
                 cells.append("–" if pd.isna(value) else form.format(value))
             table.add_row(source, modality, *cells)
@@ -273,6 +273,12 @@ class Display:
                     self.console.print(
                         f"  {row.source}: {row.path}{detail}", markup=False, soft_wrap=True
                     )
+
+
+def _median(values: Any) -> float:
+    """The median of what is known; NaN, without a warning, when nothing is."""
+    known = values.dropna()
+    return float(known.median()) if len(known) else float("nan")
 
 
 def _range(counts: Sequence[int]) -> str:

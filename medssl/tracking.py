@@ -42,8 +42,12 @@ DIGEST_TAG: Final = "medssl.bundle"
 
 PRIVATE_KEYS: Final = frozenset(
     {"path", "root", "store", "table", "inputs", "pattern", "pseudonym_key", "include", "salt"}
+    | {"aliases", "replace", "values"}  # names of people, and cells as they stand in tables
 )
 """Settings that may hold an identifier or a secret; they are never sent to MLflow."""
+
+_NO_PARAM: Final = re.compile(r"[^\w\-. :/]")
+"""What MLflow takes in no name of a parameter, and names of labels may have."""
 
 
 def home() -> Path:
@@ -91,7 +95,8 @@ class Run:
             return
         from mlflow.entities import Param
 
-        items = [Param(f"cfg.{k}", v[:_PARAM_LENGTH]) for k, v in flatten(values).items()]
+        named = {_NO_PARAM.sub("_", f"cfg.{k}"): v for k, v in flatten(values).items()}
+        items = [Param(name, value[:_PARAM_LENGTH]) for name, value in named.items()]
         for start in range(0, len(items), _PARAMS_PER_CALL):
             self._client.log_batch(self.id, params=items[start : start + _PARAMS_PER_CALL])
 

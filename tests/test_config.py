@@ -1,7 +1,9 @@
+from typing import Literal
+
 import pytest
 from pydantic import Field
 
-from medssl.config import StrictModel, parse_overrides, read_yaml, validate
+from medssl.config import StrictModel, merge, parse_overrides, read_yaml, validate
 from medssl.errors import ConfigError
 
 
@@ -26,6 +28,35 @@ def test_every_problem_is_reported_at_once():
     assert "'fast'" in message
     assert "x.many.0.raet: unknown key; did you mean rate?" in message
     assert "x.name: missing" in message
+
+
+class Cat(StrictModel):
+    name: Literal["cat"] = "cat"
+    lives: int = 9
+
+
+class Dog(StrictModel):
+    name: Literal["dog"] = "dog"
+    bones: int = 0
+
+
+class Owner(StrictModel):
+    pet: Cat | Dog = Field(discriminator="name")
+
+
+@pytest.mark.parametrize(
+    ("pet", "says"),
+    [
+        ({"name": "catt"}, "x.pet: unknown name 'catt'; did you mean cat?"),
+        ({"name": "ox"}, "x.pet: unknown name 'ox'; known: cat, dog"),
+        ({"name": "cat", "lifes": 1}, "x.pet.cat.lifes: unknown key; did you mean lives?"),
+        ({"name": "cat", "bones": 1}, "x.pet.cat.bones: unknown key; known: lives, name"),
+    ],
+)
+def test_the_hints_for_one_of_several_models_are_its_own(pet, says):
+    with pytest.raises(ConfigError) as error:
+        validate(Owner, {"pet": pet}, where="x")
+    assert str(error.value) == says
 
 
 def test_one_problem_is_one_line():
@@ -58,6 +89,14 @@ def test_unusable_files_end_in_one_line(tmp_path, text, says):
     with pytest.raises(ConfigError, match=says) as caught:
         read_yaml(path)
     assert "\n" not in str(caught.value)
+
+
+def test_overrides_reach_into_lists():
+    below = {"sources": [{"rate": 1, "units": "mV"}, {"rate": 2}], "names": ["a"]}
+    above = parse_overrides(["sources.1.rate=3", "sources.0.units=V"])
+    assert merge(below, above)["sources"] == [{"rate": 1, "units": "V"}, {"rate": 3}]
+    beyond = parse_overrides(["sources.2.rate=3"])
+    assert merge(below, beyond)["sources"] == {"2": {"rate": 3}}  # which validation refuses
 
 
 def test_overrides_nest_and_keep_types():

@@ -216,3 +216,19 @@ def test_without_tracking_nothing_can_be_registered(bundle):
         pytest.raises(StageError, match=r"tracking\.enabled"),
     ):
         register_bundle(run, bundle, "wearable", "candidate")
+
+
+def test_neither_names_of_people_nor_cells_of_tables_become_parameters():
+    rule = {"from_parent": True, "aliases": {"Jane Doe": "J. Doe"}}
+    labels = {"columns": {"age": "Age"}, "replace": {"age": {">89": "90"}}, "values": {"sex": {}}}
+    assert flatten({"participant": rule, "labels": labels}) == {
+        "participant.from_parent": "True",
+        "labels.columns.age": "Age",
+    }
+
+
+def test_any_name_of_a_label_can_be_logged(client):
+    with Tracker(experiment="odd").run("names") as run:
+        run.params({"columns": {"BMI(kg/m²)": "a", "<5%": "b"}})
+    params = client.get_run(run.id).data.params
+    assert sorted(params.values()) == ["a", "b"]

@@ -19,7 +19,7 @@ from medssl.ingest.config import IngestConfig
 from medssl.ingest.deidentify import recording_pseudonym, session_pseudonym
 from medssl.ingest.discover import RecordingTask, refused
 from medssl.ingest.labels import Evidence
-from medssl.ingest.leads import require_consistent_leads
+from medssl.ingest.leads import require_consistent_leads, require_plausible_units
 from medssl.ingest.ledger import LedgerRow, Reason, Unreadable
 from medssl.ingest.record_labels import comment_evidence
 from medssl.ingest.segment_tables import segment_label_rows
@@ -214,6 +214,7 @@ def _digest(path: Path, mtime: int, size: int) -> str:
 def _read(path: Path, source: BaseSource, folder: Path, member: str) -> Recording:
     try:
         recording = open_recording(path, source, folder=folder, member=member)
+        require_plausible_units(recording, source)
         require_consistent_leads(recording, path, source, folder=folder)
         return recording
     except Unreadable:

@@ -1,7 +1,7 @@
-"""Einthoven's and Goldberger's laws: leads that are swapped, misnamed or scaled apart break them.
+"""Leads of an ECG that cannot be right: laws of limb leads, and sizes that units rule out.
 
-Reversed electrodes keep them. Whoever exchanges the cables of two limbs records leads that fit each
-other as well as the right ones; nothing here can see that.
+Reversed electrodes keep the laws. Whoever exchanges the cables of two limbs records leads that fit
+each other as well as the right ones; nothing here can see that.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from jaxtyping import Float64
 
 from medssl.ingest.ledger import Reason, Unreadable
 from medssl.ingest.sources import BaseSource, ChannelConfig, TextSource
-from medssl.ingest.waveforms.recording import Recording
+from medssl.ingest.waveforms.recording import Recording, Track
+from medssl.ingest.waveforms.units import conversion
 from medssl.types import Modality
 
 LAWS: Final[Mapping[str, Mapping[str, float]]] = {
@@ -36,6 +37,10 @@ PLACES: Final = 3
 PART_SECONDS: Final = 20.0
 FLAT: Final = 1e-3
 """A lead with less than this share of the largest one's amplitude is flat, and proves nothing."""
+
+AMPLITUDE: Final = (0.005, 100.0)
+"""Least and most that an ECG changes over that time (mV, 98th percentile). Records of ten devices
+change by 0.1 to 8 mV; a unit that is wrong by a thousand puts them outside."""
 
 _LEADS: Final = frozenset(lead for law in LAWS.values() for lead in law)
 _STANDARD: Final = ("I", "II", "III")
@@ -66,10 +71,35 @@ def require_consistent_leads(
         leads = limb_leads(recording.channels)
     if len(leads) < len(_STANDARD) or len({track.rate for track in recording.tracks}) > 1:
         return
-    for law, error in law_errors(_differences(recording), leads).items():
+    for law, error in law_errors(_differences(recording.tracks), leads).items():
         if error > TOLERANCE:
             detail = f"{law} does not hold: relative error {error:.2g}"
             raise Unreadable(Reason.INCONSISTENT_LEADS, detail)
+
+
+def require_plausible_units(recording: Recording, source: BaseSource) -> None:
+    """Refuse an ECG that is far too large or too small for its units.
+
+    Every lead can be too large. Only all of them can be too small: a lead that has come off is
+    graded instead, and so is a recording that is flat altogether.
+
+    Args:
+        recording: As opened.
+        source: The source it belongs to.
+
+    Raises:
+        Unreadable: `implausible_units`, with how fast the samples change.
+    """
+    factor = conversion(recording.units, "mV")
+    if source.modality is not Modality.ECG or not source.check_leads or factor is None:
+        return
+    changes = [np.abs(_differences([track])) for track in recording.tracks]
+    sizes = [np.percentile(part, 98, axis=1).max() for part in changes if part.size]
+    largest = factor * float(max(sizes, default=0.0))
+    smallest, limit = AMPLITUDE
+    if largest > limit or 0 < largest < smallest:
+        detail = f"changes by {largest:.2g} mV in 10 ms; an ECG by {smallest:g} to {limit:g} mV"
+        raise Unreadable(Reason.IMPLAUSIBLE_UNITS, detail)
 
 
 def _names(recording: Recording, source: BaseSource) -> list[str]:
@@ -115,16 +145,16 @@ def _size(values: Float64[np.ndarray, " time"]) -> float:
     return float(np.sqrt(np.mean(values**2))) if values.size else 0.0
 
 
-def _differences(recording: Recording) -> Float64[np.ndarray, "channels time"]:
-    """Differences over a short time, from several parts of the recording, without missing ones."""
-    rate = recording.tracks[0].rate
-    length = min(track.length for track in recording.tracks)
+def _differences(tracks: Sequence[Track]) -> Float64[np.ndarray, "channels time"]:
+    """Differences over a short time in several parts of tracks of one rate, no missing ones."""
+    rate = tracks[0].rate
+    length = min(track.length for track in tracks)
     width = min(length, round(PART_SECONDS * rate))
     lag = max(1, round(LAG_SECONDS * rate))
     starts = np.unique(np.linspace(0, length - width, PLACES).astype(int))
     parts = []
     for start in starts.tolist():
-        rows = [track.read(start, start + width) for track in recording.tracks]
+        rows = [track.read(start, start + width) for track in tracks]
         part = np.concatenate(rows)
         parts.append(part[:, lag:] - part[:, :-lag])
     differences = np.concatenate(parts, axis=1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
@@ -108,11 +109,16 @@ class Reason(StrEnum):
     )
     MISSING_CHANNEL = (
         "missing_channel",
-        "A configured channel is not in the file, or its name is not unique: correct `channels`.",
+        "A configured channel or column is not in the file, or not unique: correct its name.",
     )
     UNKNOWN_UNITS = (
         "unknown_units",
         "The units are unknown, uncalibrated or not those configured: correct `units`.",
+    )
+    IMPLAUSIBLE_UNITS = (
+        "implausible_units",
+        "Far too large or too small for an ECG in these units: correct `units` (or the file's "
+        "gain), or set `check_leads: false`.",
     )
     INCONSISTENT_LEADS = (
         "inconsistent_leads",
@@ -172,3 +178,16 @@ def ledger_table(rows: Iterable[LedgerRow]) -> pa.Table:
         {**asdict(row), "reason": row.reason.value, "version": __version__} for row in ordered
     ]
     return pa.Table.from_pylist(values, schema=LEDGER_SCHEMA)
+
+
+def nothing_stored(ledger: Sequence[LedgerRow]) -> str:
+    """What to say when no file gave a record; there is no store whose ledger would tell it."""
+    reasons = Counter(row.reason for row in ledger)
+    counts = ", ".join(f"{reason.value} {count}" for reason, count in reasons.most_common())
+    useful = [row for row in ledger if row.reason != Reason.NOT_A_RECORDING]
+    if not useful:
+        return f"no file gave a record ({counts})."
+    ((reason, _),) = Counter(row.reason for row in useful).most_common(1)
+    details = Counter(row.detail for row in useful if row.reason == reason and row.detail)
+    said = "".join(f" In {count} of them: {text}." for text, count in details.most_common(1))
+    return f"no file gave a record ({counts}).{said} {reason.remedy}"

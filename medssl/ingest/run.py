@@ -33,7 +33,7 @@ from medssl.ingest.executor import Outcome, map_batches, refuse_inside_worker
 from medssl.ingest.guards import refuse_nesting, require_cohorts, require_same_recipe
 from medssl.ingest.label_rules import LabelRule
 from medssl.ingest.labels import Evidence, label_table, label_versions, table_evidence
-from medssl.ingest.ledger import LedgerRow, Reason, ledger_table
+from medssl.ingest.ledger import LedgerRow, Reason, ledger_table, nothing_stored
 from medssl.ingest.record_labels import record_label_table, record_table_evidence
 from medssl.ingest.report import IngestReport, Jitter, SourceReport
 from medssl.ingest.segment_tables import held_segment_labels, join_segment_labels
@@ -171,7 +171,7 @@ class _Account:
         reasons = Counter(row.reason for row in self._ledger)
         self._check_balance(reasons)
         if store is None and not self._fragments:
-            raise IngestError(_nothing_stored(reasons))
+            raise IngestError(nothing_stored(self._ledger))
         for rule, evidence in tables:
             own = rule.level == "participant"
             (self._evidence if own else self._record_evidence).update(evidence)
@@ -302,13 +302,6 @@ def _by_channel(taken: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int
     for (channel, name), count in sorted(taken.items()):
         counts.setdefault(channel, {})[name] = count
     return counts
-
-
-def _nothing_stored(reasons: Counter[Reason]) -> str:
-    counts = ", ".join(f"{reason.value} {count}" for reason, count in reasons.most_common())
-    useful = [reason for reason, _ in reasons.most_common() if reason != Reason.NOT_A_RECORDING]
-    remedy = f" {useful[0].remedy}" if useful else ""
-    return f"no file gave a record ({counts}).{remedy}"
 
 
 def _known_digests(store: Store | None) -> Mapping[RecordingKey, frozenset[str]]:

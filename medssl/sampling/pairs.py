@@ -117,6 +117,13 @@ class PairSampler:
         self.n_left_out = len(names) - len(eligible)
         self._each = config.per_participant
         self._drawn = batch_size // self._each
+        if len(eligible) == 0:
+            msg = (
+                f"none of {len(names)} participant(s) has at least {config.fewest} record(s): "
+                "lower pairs.min_records or pairs.per_participant, ingest shorter segments, or use "
+                "pairs.level=segment"
+            )
+            raise StageError(msg)
         if len(eligible) < self._drawn:
             msg = (
                 f"pretrain.batch_size is {batch_size} and {len(eligible)} participant(s) have at "

@@ -9,9 +9,17 @@ import pytest
 import wfdb
 
 from medssl.ingest import ingest
-from medssl.ingest.leads import LAWS, law_errors, limb_leads, require_consistent_leads
+from medssl.ingest.leads import (
+    LAWS,
+    law_errors,
+    limb_leads,
+    require_consistent_leads,
+    require_plausible_units,
+)
 from medssl.ingest.ledger import Reason, Unreadable
+from medssl.ingest.sources import TextSource
 from medssl.ingest.waveforms.readers import open_recording
+from medssl.ingest.waveforms.recording import Recording
 
 DATA = Path(__file__).parents[1] / "data" / "recordings"
 NAMES = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
@@ -132,3 +140,42 @@ def test_the_ledger_holds_both_files_and_other_recordings_are_stored(
     assert report.records == 5
     kept = ingest(wfdb_config(tmp_path / "raw", check_leads=False), tmp_path / "other")
     assert kept.ledger == {}
+
+
+def units_verdict(signal, units, **changes):
+    """Verdict on samples of lead I that are declared to be in some unit, or None."""
+    source = TextSource.model_validate(
+        {
+            "name": "a", "format": "text", "path": ".", "modality": "ecg", "rate": 500,
+            "rate_in": 500, "units": units, "channels": ["I"], "segment_seconds": 5,
+            "participant": {"each_recording": True},
+        }
+        | changes
+    )  # fmt: skip
+    recording = Recording.of(signal, rate=500.0, channels=["I"], units=units)
+    try:
+        require_plausible_units(recording, source)
+    except Unreadable as verdict:
+        return verdict.reason, verdict.detail
+    return None
+
+
+@pytest.mark.parametrize("units", ["V", "uV", "nV"])
+def test_millivolts_in_another_unit_are_refused(leads, units):
+    lead = leads.T[:1]
+    change = np.percentile(np.abs(lead[0, 5:] - lead[0, :-5]), 98)
+    told = change * {"V": 1e3, "uV": 1e-3, "nV": 1e-6}[units]
+    reason, detail = units_verdict(lead, units)
+    assert reason is Reason.IMPLAUSIBLE_UNITS
+    assert detail.startswith(f"changes by {told:.2g} mV in 10 ms")
+    assert units_verdict(lead, "mV") is None
+
+
+def test_the_check_of_units_does_not_reach_further(leads):
+    lead = leads.T[:1]
+    assert units_verdict(lead, "counts") is None
+    assert units_verdict(lead, "V", check_leads=False) is None
+    assert units_verdict(lead, "V", modality="ppg") is None
+    assert units_verdict(np.zeros((1, 5000)), "mV") is None  # flat: graded, not refused
+    assert units_verdict(np.full((1, 5000), np.nan), "mV") is None
+    assert units_verdict(lead + 250 * np.sin(np.arange(5000) / 1000), "mV") is None  # it drifts

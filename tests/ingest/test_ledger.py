@@ -9,7 +9,7 @@ import pytest
 
 from medssl.errors import IngestError
 from medssl.ingest import Reason, ingest
-from medssl.ingest.ledger import LedgerRow, ledger_table
+from medssl.ingest.ledger import LedgerRow, ledger_table, nothing_stored
 from medssl.store import Store
 from medssl.store.schema import LEDGER_SCHEMA
 
@@ -171,3 +171,21 @@ def test_ledger_table_is_sorted_and_has_the_schema():
     assert table.schema == LEDGER_SCHEMA
     found = list(zip(table["source"].to_pylist(), table["path"].to_pylist(), strict=True))
     assert found == [("a", "x"), ("a", "y"), ("b", "x")]
+
+
+def test_where_nothing_is_stored_the_commonest_verdict_is_told_with_its_detail():
+    def row(path, reason, detail=""):
+        return LedgerRow(source="s", path=path, source_digest="", reason=reason, detail=detail)
+
+    rows = [row(f"{n}.txt", Reason.NOT_A_RECORDING) for n in range(9)]
+    assert nothing_stored(rows) == "no file gave a record (not_a_recording 9)."
+    rows += [row("a", Reason.MISSING_CHANNEL, "none of 2 is called 'II'")] * 2
+    rows += [row("b", Reason.MISSING_CHANNEL, "none of 3 is called 'II'")]
+    rows += [row("c", Reason.TOO_SHORT, "1 s")]
+    said = nothing_stored(rows)
+    assert said.startswith(
+        "no file gave a record (not_a_recording 9, missing_channel 3, too_short 1). "
+        "In 2 of them: none of 2 is called 'II'. "
+    )
+    assert said.endswith(Reason.MISSING_CHANNEL.remedy)
+    assert "\n" not in said

@@ -14,7 +14,7 @@ from medssl.stages.pretrain import PretrainConfig
 def switches(pytestconfig):
     page = (pytestconfig.rootpath / "docs" / "wearables.md").read_text(encoding="utf-8")
     table = page.split("## Methods and switches")[1].split("\n## ")[0]
-    return re.findall(r"^\| `([a-z_.]+=.*?)` \|", table, re.MULTILINE)
+    return re.findall(r"^\| `([a-z_.]+=[^`]*)` \|", table, re.MULTILINE)
 
 
 @pytest.fixture(scope="module")

@@ -170,6 +170,11 @@ def test_minimum_records():
     assert sampler([5, 2, 5, 3], 6, per_participant=3).n_participants == 3
 
 
+def test_it_says_where_nobody_has_enough_records():
+    with pytest.raises(StageError, match=r"none of 3 participant\(s\) has at least 2 record"):
+        sampler([1, 1, 1], 2)
+
+
 def test_too_large_batches_say_what_would_fit():
     with pytest.raises(StageError, match="set pretrain.batch_size to 2 or less"):
         sampler([3, 1, 2], 3)

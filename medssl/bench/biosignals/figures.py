@@ -11,7 +11,7 @@ from medssl.bench.biosignals.arms import BASE
 from medssl.bench.biosignals.scores import MINIROCKET
 
 if TYPE_CHECKING:
-    from medssl.bench.biosignals.run import LegResult
+    from medssl.bench.biosignals.results import LegResult
 
 _INK = "#1f2933"
 _GOOD, _BAD, _GREY = "#1b7f5c", "#b3402a", "#8a94a0"

@@ -25,7 +25,7 @@ from medssl.store import Store
 from medssl.store.schema import PARTICIPANT
 
 K = 5
-UNTRAINED = "untrained, first step"
+UNTRAINED = "untrained"
 
 
 @dataclass
@@ -53,7 +53,7 @@ def run_moments(
 ) -> MomentsResult:  # fmt: skip
     """Train every form of contrast, and look for the moments of held-out participants.
 
-    One step of training stands for untrained encoders.
+    Untrained encoders are trained for one step with a learning rate of next to nothing.
 
     Args:
         data: Folder with one folder for each data set.
@@ -115,6 +115,8 @@ def _jobs(raw: dict[str, Any], root: Path, seeds: int, steps: int | None) -> lis
             if count is not None:
                 pretrain["steps"] = count
                 pretrain["optimiser"] = {**pretrain["optimiser"], "warmup_steps": 0}
+            if form == UNTRAINED:
+                pretrain["optimiser"] = {"learning_rate": 1e-12, "schedule": "constant"}
             slug = "".join(c if c.isalnum() else "_" for c in form)
             name = f"moments-{slug}-{seed}"
             pipeline = {**_common(raw, root), "name": name, "seed": seed}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from medssl.bench.biosignals.arms import NO_KOLEO, NO_MOMENTUM, SEGMENT
+from medssl.bench.biosignals.arms import BASE, NO_KOLEO, NO_MOMENTUM, SEGMENT
 from medssl.bench.biosignals.ranks import Geometry
 from medssl.bench.biosignals.scores import Score
 from medssl.evaluation.statistics import Interval
@@ -41,13 +41,15 @@ class Ordering:
         claim: In words.
         measure: By what.
         found: Published recipe minus arm, paired.
-        verdict: `"reproduced"`, `"the opposite"` or `"not decided"`: whether the interval lies on
-            one side of zero, and on which.
+        seeds: The same seed by seed, on all participants.
+        verdict: `"reproduced"` or `"the opposite"` where the interval and every seed lie on one
+            side of zero, `"not decided"` else: the interval alone does not know of the seeds.
     """
 
     claim: str
     measure: str
     found: Interval
+    seeds: tuple[float, ...]
     verdict: str
 
 
@@ -59,6 +61,7 @@ def judge(scores: Sequence[Score], geometry: Sequence[Geometry]) -> list[Orderin
         geometry: Of all arms.
     """
     found = []
+    recipe = {one.target: one.seeds for one in scores if one.features == BASE}
     for one in scores:
         if one.features == SEGMENT and one.target in PROBED and one.difference is not None:
             found.append(
@@ -66,23 +69,33 @@ def judge(scores: Sequence[Score], geometry: Sequence[Geometry]) -> list[Orderin
                     "participant pairs beat segment pairs",
                     f"{one.target}, {one.metric.label}",
                     _turned(one.difference),
+                    _minus(recipe[one.target], one.seeds),
                     1.0 if one.metric.higher_is_better else -1.0,
                 )
             )
+    own = next((place.seeds for place in geometry if place.arm == BASE), ())
     for place in geometry:
         if place.arm in RANKS and place.rank_difference is not None:
             claim, sign = RANKS[place.arm]
             gap = _turned(place.rank_difference)
-            found.append(_ordering(claim, "effective rank, centred", gap, sign))
+            seeds = _minus(own, place.seeds)
+            found.append(_ordering(claim, "effective rank, centred", gap, seeds, sign))
     return found
 
 
-def _ordering(claim: str, measure: str, gap: Interval, sign: float) -> Ordering:
+def _ordering(
+    claim: str, measure: str, gap: Interval, seeds: tuple[float, ...], sign: float
+) -> Ordering:
     """The verdict on recipe minus arm, which was published to have `sign`."""
     verdict = UNDECIDED
-    if gap.excludes_zero:
+    if gap.excludes_zero and all(one * gap.value > 0 for one in seeds):
         verdict = REPRODUCED if gap.value * sign > 0 else OPPOSITE
-    return Ordering(claim, measure, gap, verdict)
+    return Ordering(claim, measure, gap, seeds, verdict)
+
+
+def _minus(recipe: Sequence[float], arm: Sequence[float]) -> tuple[float, ...]:
+    """Seed by seed: runs of one seed share the order of participants, pairs and views."""
+    return tuple(a - b for a, b in zip(recipe, arm, strict=True))
 
 
 def _turned(gap: Interval) -> Interval:

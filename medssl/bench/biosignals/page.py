@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medssl.bench.biosignals.arms import BASE, NO_MOMENTUM, arms
+from medssl.bench.biosignals.arms import BASE, arms
 from medssl.bench.biosignals.moments import K
 from medssl.bench.biosignals.ranks import PER_PARTICIPANT
 from medssl.bench.biosignals.scores import MINIROCKET
@@ -20,7 +20,7 @@ from medssl.version import __version__
 
 if TYPE_CHECKING:
     from medssl.bench.biosignals.moments import MomentsResult
-    from medssl.bench.biosignals.run import LegResult, Options
+    from medssl.bench.biosignals.results import LegResult, Options
     from medssl.bench.biosignals.scores import Score
 
 _MARKS = {"better": " ▲", "worse": " ▼", "unclear": "", "": ""}
@@ -69,13 +69,13 @@ def numbers(result: LegResult) -> dict[str, Any]:
             {
                 "arm": g.arm, "dim": g.dim, "effective_rank": g.rank.to_dict(),
                 "minus_recipe": g.rank_difference.to_dict() if g.rank_difference else None,
-                "icc": g.icc.to_dict(),
+                "icc": g.icc.to_dict(), "seeds": list(g.seeds),
             }
             for g in result.geometry
         ],
         "orderings": [
             {"claim": o.claim, "measure": o.measure, "recipe_minus_arm": o.found.to_dict(),
-             "verdict": o.verdict}
+             "seeds": list(o.seeds), "verdict": o.verdict}
             for o in result.orderings
         ],
         "label_curves": [
@@ -99,7 +99,8 @@ def _head(results: Sequence[LegResult], options: Options) -> list[str]:
         "# Biosignals: the published recipe, its ablations and its rivals",
         "",
         "Printed by `medssl bench biosignals --data DATA`; the numbers stand in "
-        "`biosignals.json` beside this page. For PPG and ECG nothing was chosen by test participants.",
+        "`biosignals.json` beside this page. For ECG and PPG nothing was chosen by test "
+        "participants.",
         "",
         f"- {date.today().isoformat()}, medssl {__version__}, torch {torch.__version__}, Python "
         f"{platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, "
@@ -126,7 +127,8 @@ def _verdicts(results: Sequence[LegResult]) -> list[str]:
         "## Published orderings",
         "",
         "Recipe minus arm, paired over participants, mean over seeds. *Reproduced* and *the "
-        "opposite*: the interval excludes zero; *not decided*: it does not.",
+        "opposite*: the interval excludes zero and every seed has the same sign; *not decided*: "
+        "one of the two does not hold.",
         "",
         "| leg | published | measured by | recipe − arm | verdict |",
         "|---|---|---|---|---|",
@@ -267,9 +269,6 @@ def _how(results: Sequence[LegResult], options: Options) -> list[str]:
     count = sum(s.difference is not None for r in results for s in r.scores)
     count += sum(p.difference is not None for r in results for p in r.points)
     count += sum(g.rank_difference is not None for r in results for g in r.geometry)
-    kept = ", ".join(
-        f"{r.leg.name} {MoCoConfig().momentum ** _steps(r, options):.0%}" for r in results
-    )
     return [
         "## How to read this",
         "",
@@ -281,12 +280,8 @@ def _how(results: Sequence[LegResult], options: Options) -> list[str]:
         "- All arms share data, split, steps, batch, head, views and optimiser; a rival keeps its "
         "published temperature or weights. The masked autoencoder is a transformer without head "
         "and views: compare it with ViT-1D. The learning rates of encoders and rivals were chosen "
-        "by validation participants (the leg's `tuned`); ablations keep the recipe's.",
-        f"- {NO_MOMENTUM}: as both views then have gradients, KoLeo acts on the encoder with twice "
-        "the weight that it has beside a teacher.",
-        "- Momenta are those published for runs of many thousand steps: the share of its first "
-        f"weights that MoCo's teacher still has at the end is {kept}. A rival that trains slowly "
-        "is not a rival that is worse.",
+        "by validation participants, as docs/wearables.md says; ablations keep the recipe's.",
+        *_slow(results, options),
         "- Minutes: "
         + "; ".join(
             f"{r.leg.name} " + ", ".join(f"{k} {v / 60:.1f}" for k, v in r.seconds.items())
@@ -294,6 +289,22 @@ def _how(results: Sequence[LegResult], options: Options) -> list[str]:
         )
         + ".",
         "",
+    ]
+
+
+def _slow(results: Sequence[LegResult], options: Options) -> list[str]:
+    """What is to be known of MoCo, where it was run."""
+    left = [
+        f"{r.leg.name} {MoCoConfig().momentum ** _steps(r, options):.0%}"
+        for r in results
+        if any(run.arm == "MoCo" for run in r.runs)
+    ]
+    if not left:
+        return []
+    return [
+        "- Momenta are those published for runs of many thousand steps: the share of its first "
+        f"weights that MoCo's teacher still has at the end is {', '.join(left)}. A rival that "
+        "learns slowly may catch up in a longer run."
     ]
 
 

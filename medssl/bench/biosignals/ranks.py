@@ -34,6 +34,7 @@ class Geometry:
         rank: Centred smooth effective rank, mean over seeds.
         rank_difference: Minus the published recipe's; None where dimensions differ.
         icc: ICC(1), the share of variance between participants, mean over seeds.
+        seeds: The effective rank of each seed.
     """
 
     arm: str
@@ -41,6 +42,7 @@ class Geometry:
     rank: Interval
     rank_difference: Interval | None
     icc: Interval
+    seeds: tuple[float, ...] = ()
 
 
 def measure(
@@ -77,6 +79,7 @@ def measure(
                 rank=jackknife_interval(ranks[0], ranks[1:], participants=count, records=len(rows)),
                 rank_difference=gap,
                 icc=bootstrap(_mean(metrics), names, seed=seed),
+                seeds=tuple(effective_rank(z, centred=True) for z in values),
             )
         )
     return found

@@ -5,63 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from medssl.bench.biosignals.arms import Arm, choose_arms
 from medssl.bench.biosignals.legs import LEGS, MOMENTS, Leg, LegName, load_leg
-from medssl.bench.biosignals.training import Report, Run, prepare, run_jobs, train
+from medssl.bench.biosignals.results import LegResult, Options
+from medssl.bench.biosignals.training import Report, prepare, run_jobs, train
 from medssl.config import merge
-
-if TYPE_CHECKING:
-    from medssl.bench.biosignals.curves import Point
-    from medssl.bench.biosignals.orderings import Ordering
-    from medssl.bench.biosignals.ranks import Geometry
-    from medssl.bench.biosignals.scores import Score
+from medssl.errors import StageError
+from medssl.files import read_json, write_json
 
 HEAVY_SEEDS = 3
 """Untrained encoders beside the arms."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to run.
-
-    Args:
-        data: Folder with one folder for each data set.
-        root: Where outputs stand; a benchmark that was killed goes on from there.
-        seeds: Seeds of every arm.
-        steps: Steps of every arm; None as the leg's file says.
-        workers: Processes that train, each with one thread.
-        arms: Names of the arms to run; None runs all. The published recipe is always run.
-        curves: Whether to draw label curves.
-    """
-
-    data: Path
-    root: Path
-    seeds: int = 3
-    steps: int | None = None
-    workers: int = 2
-    arms: tuple[str, ...] | None = None
-    curves: bool = True
-
-
-@dataclass
-class LegResult:
-    """What one leg gave."""
-
-    leg: Leg
-    store_digest: str = ""
-    participants: dict[str, int] = field(default_factory=dict)
-    records: int = 0
-    runs: list[Run] = field(default_factory=list)
-    scores: list[Score] = field(default_factory=list)
-    geometry: list[Geometry] = field(default_factory=list)
-    orderings: list[Ordering] = field(default_factory=list)
-    points: list[Point] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def run_leg(name: LegName, options: Options, *, report: Report) -> LegResult:
@@ -81,7 +37,7 @@ def run_leg(name: LegName, options: Options, *, report: Report) -> LegResult:
         for arm in choose_arms(options.arms)
     ]
     result = LegResult(leg)
-    clock = _Clock(result.seconds)
+    clock = _Clock(result.seconds, options.root / f"{name}-seconds.json")
     folders = prepare(
         leg.pipeline(name=name, root=options.root, seed=0), options.root, workers=options.workers
     )
@@ -177,17 +133,24 @@ def _score(
 
 
 class _Clock:
-    """Seconds of each part, one after the other."""
+    """Seconds of each part, one after the other.
 
-    def __init__(self, seconds: dict[str, float]) -> None:
+    Parts that stand from before cost nothing: what they took when they were made is kept beside
+    the outputs, and the longer time counts.
+    """
+
+    def __init__(self, seconds: dict[str, float], file: Path) -> None:
         self._seconds = seconds
+        self._file = file
+        self._before: dict[str, float] = read_json(file) if file.is_file() else {}
         self._since = time.monotonic()
 
     def stop(self, part: str) -> None:
         """The part that ends now."""
         now = time.monotonic()
-        self._seconds[part] = now - self._since
+        self._seconds[part] = max(now - self._since, self._before.get(part, 0.0))
         self._since = now
+        write_json(self._file, {**self._before, **self._seconds})
 
 
 def tune_bench(legs: Sequence[str], options: Options, *, report: Report) -> None:
@@ -200,12 +163,15 @@ def tune_bench(legs: Sequence[str], options: Options, *, report: Report) -> None
     """
     from medssl.bench.biosignals.tune import tune
 
-    for name in LEGS:
-        if name in legs:
-            leg = load_leg(name, options.data)
-            tried = [_changed(arm, {}, options.steps) for arm in choose_arms(options.arms)]
-            table = tune(leg, tried, options.root, workers=options.workers, report=report)
-            report(table.round(3).to_string(index=False))
+    chosen = [name for name in LEGS if name in legs]
+    if not chosen:
+        msg = f"nothing is tuned for {', '.join(legs)}: choose of {', '.join(LEGS)}"
+        raise StageError(msg)
+    for name in chosen:
+        leg = load_leg(name, options.data)
+        tried = [_changed(arm, {}, options.steps) for arm in choose_arms(options.arms)]
+        table = tune(leg, tried, options.root, workers=options.workers, report=report)
+        report(table.round(3).to_string(index=False))
 
 
 def run_bench(legs: Sequence[str], options: Options, out: Path, *, report: Report) -> Path:

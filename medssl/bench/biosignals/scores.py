@@ -112,7 +112,10 @@ def score_arms(
         found = predict_entries(case, entries, reference, config)
         if rocket is not None:
             # Thousands of rows by ten thousand features would take minutes for each fold.
-            table = rocket if target.level == "participant" else _thinned(rocket)
+            table = rocket
+            if target.level != "participant":
+                table = _thinned(rocket)
+                notes.append(f"{target.name}: {MINIROCKET} has every fourth feature.")
             entry = {MINIROCKET: Entry((table,))}
             found |= predict_entries(case, entry, reference, ridge_config(config))
         scores += _score(case, metric, found, config)

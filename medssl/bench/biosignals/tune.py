@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from medssl.bench.biosignals.legs import Leg
 from medssl.bench.biosignals.scores import Score, score_arms
 from medssl.bench.biosignals.training import Report, prepare, train
 from medssl.config import merge
+from medssl.errors import StageError
 from medssl.evaluation.embeddings import Embeddings
 from medssl.evaluation.probes import ProbeConfig
 from medssl.sampling.splits import TRAIN, VALIDATION, SplitConfig, assign_splits
@@ -37,7 +39,9 @@ def candidates(arms: Sequence[Arm]) -> list[Arm]:
     return found
 
 
-def tune(leg: Leg, arms: Sequence[Arm], root: Any, *, workers: int, report: Report) -> pd.DataFrame:
+def tune(
+    leg: Leg, arms: Sequence[Arm], root: Path, *, workers: int, report: Report
+) -> pd.DataFrame:
     """Score candidates on validation participants, fitted on training participants.
 
     Args:
@@ -50,6 +54,9 @@ def tune(leg: Leg, arms: Sequence[Arm], root: Any, *, workers: int, report: Repo
     Returns:
         One row per candidate: its arm, learning rate, the score of each target, and `chosen`: the
         arm's best mean rank over targets with at least `MINIMUM` validation participants.
+
+    Raises:
+        StageError: No target has as many.
     """
     folders = prepare(leg.pipeline(name=leg.name, root=root, seed=0), root, workers=workers)
     tried = candidates(arms)
@@ -71,10 +78,11 @@ def tune(leg: Leg, arms: Sequence[Arm], root: Any, *, workers: int, report: Repo
     scores, _ = score_arms(
         store, embeddings, [], probe, leg.config.metrics, splits, pretraining=trained
     )
-    return _table(tried, scores)
+    return table_of(tried, scores)
 
 
-def _table(tried: Sequence[Arm], scores: Sequence[Score]) -> pd.DataFrame:
+def table_of(tried: Sequence[Arm], scores: Sequence[Score]) -> pd.DataFrame:
+    """The table of `tune` from the scores of the candidates."""
     rows = []
     for arm in tried:
         own = [s for s in scores if s.features == arm.name]
@@ -83,6 +91,9 @@ def _table(tried: Sequence[Arm], scores: Sequence[Score]) -> pd.DataFrame:
         rows.append(row | {s.target: s.interval.value for s in own})
     frame = pd.DataFrame(rows)
     counted = {s.target: s for s in scores if s.interval.n_participants >= MINIMUM}
+    if not counted:
+        msg = f"no target has {MINIMUM} labelled validation participants: nothing can be chosen"
+        raise StageError(msg)
     ranks = [
         frame.groupby("arm")[name].rank(ascending=not one.metric.higher_is_better)
         for name, one in counted.items()

@@ -158,7 +158,8 @@ class BaseSource(StrictModel):
     device: str | None = None
     check_leads: bool = Field(
         default=True,
-        description="ECG: refuse files whose limb leads break Einthoven's and Goldberger's laws",
+        description="ECG: refuse files whose limb leads break Einthoven's and Goldberger's laws, "
+        "or whose samples are far too large or small for their units",
     )
 
     @field_validator("modality")

@@ -24,9 +24,9 @@ def pick(names: Sequence[str], channel: ChannelConfig) -> int:
     for name in channel.names:
         count = names.count(name)
         if count > 1:
-            detail = f"{count} of {len(names)} channels have the configured name"
+            detail = f"{count} of {len(names)} are called {name!r}"
             raise Unreadable(Reason.MISSING_CHANNEL, detail)
         if count == 1:
             return names.index(name)
-    detail = f"none of {len(names)} channels has the configured name"
+    detail = f"none of {len(names)} is called {' or '.join(map(repr, channel.names))}"
     raise Unreadable(Reason.MISSING_CHANNEL, detail)
