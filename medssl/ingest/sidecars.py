@@ -1,4 +1,4 @@
-"""Comments of a recording before it is opened: of its header, and of a text file beside it."""
+"""Comments of a recording that stand in a text file beside it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from medssl.ingest.ledger import Reason, Unreadable
-from medssl.ingest.sources import BaseSource, TextSource, WfdbSource
-from medssl.ingest.waveforms.wfdb_text import header_text
+from medssl.ingest.sources import BaseSource
 
 MAX_BYTES: Final = 1 << 20
 
@@ -33,27 +32,6 @@ def sidecar_comments(path: str, source: BaseSource, *, folder: Path) -> tuple[st
         return ()
     lines = _lines(folder / name, folder)
     return tuple(line.strip() for line in lines if ":" in line)
-
-
-def comments_of(path: str, source: BaseSource, *, folder: Path) -> tuple[str, ...]:
-    """Comments of a recording's header and sidecar, without its signals.
-
-    Args:
-        path: The recording, relative to the folder.
-        source: Its source.
-        folder: Folder of the source, which no file may leave.
-
-    Raises:
-        Unreadable: With the reason and evidence.
-    """
-    own: tuple[str, ...] = ()
-    if isinstance(source, WfdbSource):
-        own = header_text(folder / path).comments
-    elif not isinstance(source, TextSource):
-        from medssl.ingest.waveforms.readers import open_recording
-
-        return open_recording(folder / path, source, folder=folder).comments
-    return own + sidecar_comments(path, source, folder=folder)
 
 
 def _lines(path: Path, folder: Path) -> list[str]:

@@ -11,10 +11,11 @@ from medssl.errors import IngestError
 from medssl.ingest.ledger import Reason, Unreadable
 from medssl.ingest.manifest import Manifest, places_of
 from medssl.ingest.rules import ParticipantRule, SessionRule, SiteRule
-from medssl.ingest.sidecars import comments_of, sidecar_comments
+from medssl.ingest.sidecars import sidecar_comments
 from medssl.ingest.sources import BaseSource
 from medssl.ingest.tables import read_table, require_columns
 from medssl.ingest.waveforms.members import Member
+from medssl.ingest.waveforms.readers import comments_of
 from medssl.ingest.waveforms.recording import parse_comments
 
 

@@ -24,6 +24,7 @@ from medssl.ingest.waveforms.parquet_reader import parquet_members, read_parquet
 from medssl.ingest.waveforms.recording import Recording
 from medssl.ingest.waveforms.text_reader import read_text
 from medssl.ingest.waveforms.wfdb_reader import read_wfdb
+from medssl.ingest.waveforms.wfdb_text import header_text
 
 READERS: Final[Mapping[type[BaseSource], Callable[..., Recording]]] = {
     WfdbSource: read_wfdb,
@@ -61,6 +62,25 @@ def open_recording(path: Path, source: Any, *, folder: Path, member: str = "") -
     recording = READERS[type(source)](path, source, folder=folder, **options)
     beside = sidecar_comments(path.relative_to(folder).as_posix(), source, folder=folder)
     return replace(recording, comments=recording.comments + beside) if beside else recording
+
+
+def comments_of(path: str, source: BaseSource, *, folder: Path) -> tuple[str, ...]:
+    """Comments of a recording's header and sidecar, without its signals.
+
+    Args:
+        path: The recording, relative to the folder.
+        source: Its source.
+        folder: Folder of the source, which no file may leave.
+
+    Raises:
+        Unreadable: With the reason and evidence.
+    """
+    own: tuple[str, ...] = ()
+    if isinstance(source, WfdbSource):
+        own = header_text(folder / path).comments
+    elif not isinstance(source, TextSource):
+        return open_recording(folder / path, source, folder=folder).comments
+    return own + sidecar_comments(path, source, folder=folder)
 
 
 def list_members(path: Path, source: Any, *, folder: Path) -> tuple[Member, ...] | None:
