@@ -72,9 +72,7 @@ def intraclass_by_dimension(z: np.ndarray, participants: np.ndarray) -> np.ndarr
     return np.asarray(np.where(alive, (msb - msw) / np.where(alive, total, 1.0), np.nan))
 
 
-def intraclass_metric(
-    z: np.ndarray, participants: np.ndarray
-) -> tuple[WeightedMetric, np.ndarray]:
+def intraclass_metric(z: np.ndarray, participants: np.ndarray) -> tuple[WeightedMetric, np.ndarray]:
     """The correlation as a function of how often each participant counts, and the participants."""
     z = np.asarray(z, dtype=np.float64).reshape(len(participants), -1)
     z = z - z.mean(axis=0)

@@ -39,7 +39,7 @@ FLAT: Final = 1e-3
 """A lead with less than this share of the largest one's amplitude is flat, and proves nothing."""
 
 AMPLITUDE: Final = (0.005, 100.0)
-"""Least and most that an ECG changes over that time (mV, 98th percentile). Records of ten devices
+"""Least and most that an ECG changes over that time (mV, 98th percentile). Records of six data sets
 change by 0.1 to 8 mV; a unit that is wrong by a thousand puts them outside."""
 
 _LEADS: Final = frozenset(lead for law in LAWS.values() for lead in law)

@@ -15,10 +15,11 @@ from medssl.errors import ConfigError
 from medssl.ingest.waveforms.units import KNOWN_UNITS, canonical_unit
 from medssl.types import Kind, Modality
 
+TIME_UNITS: Final = ("s", "ms", "us", "ns", "datetime")
 FORMATS: Final = ("wfdb", "edf", "matlab", "parquet", "text")
 KEYS: Final = (
     "channels", "format", "include", "modality", "participant", "rate_in", "recordings", "session",
-    "time_column", "units", "variable",
+    "time_column", "time_unit", "units", "variable",
 )  # fmt: skip
 MODALITIES: Final = tuple(one.value for one in Modality if one.kind is Kind.WAVEFORM)
 
@@ -44,6 +45,7 @@ class Answers:
         units: Unit of the samples.
         rate_in: Samples per second in files that do not tell it (Hz).
         time_column: Column with times in text files and Parquet tables.
+        time_unit: What these times are.
         recordings: Column or path whose values or elements are recordings.
         variable: Path of the matrix in MATLAB files.
         participant: `folder`, `file`, `pattern:…`, `comment:…` or
@@ -59,6 +61,7 @@ class Answers:
     units: str | None = None
     rate_in: float | None = None
     time_column: str | None = None
+    time_unit: str | None = None
     recordings: str | None = None
     variable: str | None = None
     participant: str | None = None
@@ -124,8 +127,9 @@ def parse_answers(items: Sequence[str]) -> Answers:
                 values[key] = _value(key, text)
             except ValueError as error:
                 problems.append(f"--set {item}: {error}")
-    if "rate_in" in values and "time_column" in values:
-        problems.append("rate_in and time_column both tell the rate: keep one of them")
+    for name in ("time_column", "time_unit"):
+        if "rate_in" in values and name in values:
+            problems.append(f"rate_in and {name} both tell the rate: keep one of them")
     if problems:
         raise ConfigError(join_problems(problems))
     return Answers(**values, given=tuple(items))  # type: ignore[arg-type]
@@ -145,6 +149,8 @@ def _value(key: str, text: str) -> object:
     if key == "modality":
         name = _MODALITY_ALIASES.get(text.casefold(), text.casefold())
         return Modality(_one_of(name, MODALITIES))
+    if key == "time_unit":
+        return _one_of(text.casefold(), TIME_UNITS)
     if key == "format":
         return _one_of(text.casefold(), FORMATS)
     if key == "participant":

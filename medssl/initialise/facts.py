@@ -53,6 +53,7 @@ class Facts:
         notes: Further findings, as sentences.
         time: Name of the time column, when all files have it.
         time_unit: What its times are, as in the source's `time_unit`.
+        time_rates: Rate (Hz) by unit, when the unit of the times must be asked.
         time_hint: Why a time column was not used, with the rate that it suggests.
         suggested_rate: The rate that an unusable time column suggests (Hz).
     """
@@ -72,6 +73,7 @@ class Facts:
     notes: list[str] = field(default_factory=list)
     time: str | None = None
     time_unit: str = "s"
+    time_rates: Mapping[str, float] = field(default_factory=dict)
     time_hint: str = ""
     suggested_rate: float | None = None
 

@@ -20,7 +20,7 @@ from medssl.initialise.channel_names import modality_of_channel, unit_in_name
 from medssl.initialise.facts import Facts
 from medssl.initialise.listing import plural, spread
 from medssl.initialise.tables import names_people
-from medssl.initialise.time_column import is_time_name, tidy
+from medssl.initialise.time_column import PER_SECOND, RATES, is_time_name, plausible_units, tidy
 from medssl.initialise.wfdb_look import told
 
 MAX_FILES: Final = 100
@@ -67,7 +67,14 @@ def look_at_parquet(folder: Path, paths: Sequence[str], answers: Answers) -> Fac
     if recordings is not None:
         _add_members(facts, folder, usual, recordings, lists=lists)
         return facts
-    facts.time = answers.time_column or _time(first)
+    facts.time = answers.time_column or _time(first, facts, answers)
+    facts.time_unit = answers.time_unit or facts.time_unit
+    rate = _rate_of(first, facts)
+    known = answers.time_unit is not None or _is_clock(first, facts.time)
+    if not known and rate is not None and not RATES[0] <= rate <= RATES[1]:
+        facts.time_rates = plausible_units(rate)
+        facts.time_hint = f"the times in column {facts.time!r} are in no told unit"
+        facts.time = None
     for path, table in usual.items():
         _add(facts, path, _channels(table), table.rows, _rate_of(table, facts))
     return facts
@@ -130,8 +137,8 @@ def _recordings(table: ParquetTable, *, lists: bool) -> str | None:
     return "." if lists else None
 
 
-def _time(table: ParquetTable) -> str | None:
-    """A column of seconds or timestamps that rises and is named so."""
+def _time(table: ParquetTable, facts: Facts, answers: Answers) -> str | None:
+    """A column of times that rises and is named so; what they are is asked if it is not told."""
     for name in table.schema.names:
         kind = table.schema.field(name).type
         if not is_time_name(name) or table.schema.names.count(name) > 1:
@@ -140,10 +147,18 @@ def _time(table: ParquetTable) -> str | None:
             return str(name)
         if _is_number(kind):
             steps = np.diff(_first(table, name))
+            if not len(steps) or not (steps > 0).all():
+                continue
             # Whole numbers may be milliseconds or samples; only fractions of a second tell.
-            if len(steps) and (steps > 0).all() and np.median(steps) < 0.1:
+            if answers.time_unit or 1 / RATES[1] <= np.median(steps) < 0.1:
                 return str(name)
+            facts.time_rates = plausible_units(1 / float(np.median(steps)))
+            facts.time_hint = f"the times in column {str(name)!r} are in no told unit"
     return None
+
+
+def _is_clock(table: ParquetTable, name: str | None) -> bool:
+    return name in table.schema.names and pa.types.is_timestamp(table.schema.field(name).type)
 
 
 def _first(table: ParquetTable, name: str) -> Any:
@@ -161,6 +176,8 @@ def _rate_of(table: ParquetTable, facts: Facts) -> float | None:
     steps = np.diff(times)
     if np.issubdtype(steps.dtype, np.timedelta64):
         steps = steps / np.timedelta64(1, "s")
+    else:
+        steps = steps / PER_SECOND[facts.time_unit]
     middle = float(np.median(steps)) if len(steps) else 0.0
     return tidy(1 / middle) if middle > 0 else None
 

@@ -11,6 +11,7 @@ from statistics import median
 
 from medssl.errors import ConfigError
 from medssl.initialise.answers import FILE, FOLDER, PATTERN, TABLE, Question
+from medssl.initialise.listing_tables import ListingTable, find_listing
 from medssl.initialise.name_parts import Part, names_person, pattern_around, split_names
 from medssl.initialise.tables import KeyMatch, Table, best_match, file_columns
 
@@ -83,6 +84,8 @@ class Told:
         question: What to ask when none convinces.
         given: Whether the rule was an answer.
         per_recording: Whether it was answered that every recording is a participant.
+        listing: A table that lists the recordings, if there is one.
+        by_manifest: Whether that table, as the source's manifest, is the rule.
     """
 
     chosen: Candidate | None
@@ -91,14 +94,17 @@ class Told:
     given: bool = False
     per_recording: bool = False
     others: list[Candidate] = field(default_factory=list)
+    listing: ListingTable | None = None
+    by_manifest: bool = False
 
 
 def tell_participants(paths: Sequence[str], tables: Sequence[Table], answer: str | None) -> Told:
     """Find the rule that tells participants apart.
 
     A rule convinces when it makes groups of recordings and either the names say that these are
-    people (`Person_01`, `sub-01`) or a table holds the groups' names in one column. Anything else
-    is asked: a wrong guess would put one person on both sides of a split.
+    people (`Person_01`, `sub-01`) or a table holds the groups' names in one column. Where none
+    does, a table that lists the recordings beside a column of participants does. Anything else is
+    asked: a wrong guess would put one person on both sides of a split.
 
     Args:
         paths: Recordings, relative to the folder.
@@ -108,9 +114,11 @@ def tell_participants(paths: Sequence[str], tables: Sequence[Table], answer: str
     Raises:
         ConfigError: The answer tells no participant.
     """
+    listing = find_listing(paths, tables)
     if answer is not None:
         chosen = _answered(paths, tables, answer)
-        return Told(chosen, "as answered", given=True, per_recording=answer == FILE)
+        each = answer == FILE
+        return Told(chosen, "as answered", given=True, per_recording=each, listing=listing)
     candidates = _candidates(paths, tables)
     for one in candidates:
         _spell_like_table(one, tables)
@@ -119,8 +127,19 @@ def tell_participants(paths: Sequence[str], tables: Sequence[Table], answer: str
     if len(convincing) == 1:
         chosen = convincing.popitem()[1]
         why = "a table lists them" if chosen.match and not chosen.named else "their names say so"
-        return Told(chosen, why)
-    return Told(None, question=_question(grouped, len(paths)), others=grouped)
+        return Told(chosen, why, listing=listing)
+    if listing is not None and listing.participant is not None and not convincing:
+        chosen = _by_manifest(paths, tables, listing)
+        return Told(chosen, "the table says so", listing=listing, by_manifest=True)
+    question = _question(grouped, len(paths))
+    return Told(None, question=question, others=grouped, listing=listing)
+
+
+def _by_manifest(paths: Sequence[str], tables: Sequence[Table], listing: ListingTable) -> Candidate:
+    answer = f"{TABLE}{listing.table.path},{listing.file},{listing.participant}"
+    one = Candidate([Spelling(answer, listing.config, listing.told(paths))], named=True)
+    _spell_like_table(one, tables)
+    return one
 
 
 def _convinces(one: Candidate, recordings: int) -> bool:

@@ -53,13 +53,25 @@ def source_of(plan: Plan) -> dict[str, Any]:
         "channels": _channels(plan),
         "rate": sizes.rate,
         "segment_seconds": sizes.segment_seconds,
-        "participant": dict(plan.told.chosen.rule.config),
+        "manifest" if plan.told.by_manifest else "participant": dict(plan.told.chosen.rule.config),
     }
     if plan.session[0] is not None:
         source["session"] = dict(plan.session[0])
     if plan.labels is not None:
-        source["labels"] = _labels(plan.labels)
+        labels = _labels(plan.labels)
+        if _same_table(source.get("manifest"), labels):
+            source["manifest"] |= {"level": "participant", "labels": labels.pop("columns")}
+            source["manifest"] |= {key: labels[key] for key in ("values",) if key in labels}
+        else:
+            source["labels"] = labels
     return source
+
+
+def _same_table(manifest: dict[str, Any] | None, labels: dict[str, Any]) -> bool:
+    """Whether the manifest itself holds the labels of its participants."""
+    return manifest is not None and (manifest["table"], manifest["participant"]) == (
+        labels.get("table"), labels.get("key"),
+    )  # fmt: skip
 
 
 def _channels(plan: Plan) -> list[Any]:
@@ -150,11 +162,32 @@ def _ingest(plan: Plan) -> list[str]:
     for place, (key, value) in enumerate(source_of(plan).items()):
         lines += [f"        # {_comment(text)}" for text in remarks.get(key, ())]
         start = "      - " if place == 0 else "        "
-        if key == "labels":
-            lines += _labels_lines(value, plan.labels)
+        if key == "labels" or (key == "manifest" and "labels" in value):
+            lines += _labels_lines(key, value, plan.labels)
         else:
             lines.append(f"{start}{key}: {_flow(value)}")
+        if key == "participant":
+            lines += _unused_manifest(plan)
     return [*lines, ""]
+
+
+def _unused_manifest(plan: Plan) -> list[str]:
+    """A table that lists the recordings, as a comment, unless the participants come from it."""
+    listing, chosen = plan.told.listing, plan.told.chosen
+    if listing is None or (chosen is not None and chosen.rule.config.get("table")):
+        return []
+    keys = chosen.match if chosen is not None else None
+    if keys is not None and (keys.table.path, keys.column) == (listing.table.path, listing.file):
+        return []
+    facts = plan.survey.facts
+    assert facts is not None
+    place = ", in place of participant," if listing.participant else ""
+    return [
+        f"        # A table lists {len(listing.rows):,} of {len(facts.paths):,} recordings. As a "
+        f"manifest{place} it leaves out the others:",
+        # JSON is YAML on one line, and keeps names with line breaks on it.
+        f"        # manifest: {_comment(json.dumps(listing.config, ensure_ascii=False))}",
+    ]
 
 
 def _source_remarks(plan: Plan) -> dict[str, list[str]]:
@@ -181,6 +214,7 @@ def _source_remarks(plan: Plan) -> dict[str, list[str]]:
         "rate": ["Samples per second in the store; recordings are resampled once"],
         "segment_seconds": _segment_remarks(plan),
         "participant": participant,
+        "manifest": participant,
         "session": [f"Found: {plan.session[1]}; assumed to tell visits apart"],
         "labels": [f"Labels of participants; {plan.labels.about if plan.labels else ''}"],
         "rate_in": ["As answered: samples per second in the files"],
@@ -205,13 +239,14 @@ def _segment_remarks(plan: Plan) -> list[str]:
     return lines
 
 
-def _labels_lines(value: dict[str, Any], labels: LabelPlan | None) -> list[str]:
-    lines = ["        labels:"]
+def _labels_lines(name: str, value: dict[str, Any], labels: LabelPlan | None) -> list[str]:
+    """The lines of `labels`, or of a manifest with labels."""
+    lines = [f"        {name}:"]
     for key, inner in value.items():
-        if key != "columns":
+        if key not in {"columns", "labels"}:
             lines.append(f"          {key}: {_flow(inner)}")
             continue
-        lines.append("          columns:")
+        lines.append(f"          {key}:")
         lines += [f"            {_flow(label)}: {_flow(source)}" for label, source in inner.items()]
         for one in labels.spare if labels is not None else ():
             note = f"{one.kind}, {one.missing} missing"

@@ -68,7 +68,9 @@ def _facts_lines(facts: Facts, rate_in: float | None) -> list[str]:
     more = len(facts.channels) - _CHANNELS
     lines.append(f"channels: {'; '.join(listed)}" + (f"; and {more} more" if more > 0 else ""))
     if facts.time:
-        unit = {"s": "seconds", "ms": "milliseconds"}.get(facts.time_unit, facts.time_unit)
+        words = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds",
+                 "datetime": "dates and times"}  # fmt: skip
+        unit = words[facts.time_unit]
         lines.append(f"time column: {facts.time!r}, in {unit}")
     elif facts.time_hint and rate_in is None:
         lines.append(f"time column: not used ({facts.time_hint})")
@@ -132,7 +134,8 @@ def rule_text(one: Candidate) -> str:
     if "each_recording" in config:
         return "each recording"
     if "table" in config:
-        return f"column {config['column']!r} of a table that lists the files"
+        column = config.get("column") or config.get("participant")
+        return f"column {column!r} of a table that lists the files"
     return "name of the file's folder"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from medssl.config import nearest
 from medssl.errors import ConfigError
 from medssl.ingest.waveforms.units import conversion
-from medssl.initialise.answers import MODALITIES, Answers, Question
+from medssl.initialise.answers import MODALITIES, Answers, Question, flag
 from medssl.initialise.channel_names import TWELVE_LEADS, modality_of_paths
 from medssl.initialise.facts import ChannelFacts, Facts
 from medssl.types import Modality
@@ -209,7 +209,13 @@ def _units(
 
 def ask_rate(facts: Facts, answers: Answers) -> Question | None:
     """The question for the rate of files that do not tell it, if it is not known."""
-    if facts.tells_rate or answers.rate_in is not None or answers.time_column:
+    if facts.tells_rate or answers.rate_in is not None:
+        return None
+    if facts.time_rates:
+        text = f"{facts.time_hint}; or give the rate of the files with {flag('rate_in=HZ')}"
+        rates = facts.time_rates.items()
+        return Question("time_unit", text, tuple((unit, f"{rate:g} Hz") for unit, rate in rates))
+    if answers.time_column:
         return None
     hint = facts.time_hint or "there is no time column"
     suggested = facts.suggested_rate

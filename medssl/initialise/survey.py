@@ -183,7 +183,7 @@ def _choose(survey: Survey, looks: Sequence[Facts], text: Sequence[str], answers
 
 
 def _refuse_keys(facts: Facts, answers: Answers) -> None:
-    for key in ("rate_in", "time_column") if facts.headed else ():
+    for key in ("rate_in", "time_column", "time_unit") if facts.headed else ():
         if getattr(answers, key) is not None:
             msg = f"--set {key}=…: {facts.title} headers tell their rate; leave it out"
             raise ConfigError(msg)

@@ -191,7 +191,7 @@ def _alike(left: TextKind, right: TextKind) -> bool:
     return 2 * len(mine & theirs) >= len(mine | theirs)
 
 
-def usual_signature(kind: TextKind) -> tuple[str, str, bool, int]:
+def usual_signature(kind: TextKind) -> tuple[str, str, bool, int, bool]:
     """The layout of most files."""
     counts = Counter(look.shape.signature for look in kind.looks.values())
     return counts.most_common(1)[0][0]

@@ -13,7 +13,7 @@ from medssl.initialise.channel_names import modality_of_channel, unit_in_name
 from medssl.initialise.facts import Facts
 from medssl.initialise.listing import plural
 from medssl.initialise.text_kinds import Look, TextKind, glob_of, usual_signature
-from medssl.initialise.time_column import tidy
+from medssl.initialise.time_column import PER_SECOND, plausible_units, tidy
 
 
 def facts_of(kind: TextKind, every: Sequence[str], answers: Answers) -> Facts:
@@ -37,7 +37,7 @@ def facts_of(kind: TextKind, every: Sequence[str], answers: Answers) -> Facts:
     timed = _time_column(kind, facts, answers)
     for path, look in kind.looks.items():
         facts.estimated |= not look.shape.exact
-        per_second = 1000 if facts.time_unit == "ms" else 1
+        per_second = PER_SECOND[facts.time_unit]
         rate = tidy(look.time.rate * per_second) if look.time is not None and timed else None
         facts.lengths[path] = (look.shape.samples, rate)
         for name in look.channels:
@@ -67,48 +67,56 @@ def facts_of(kind: TextKind, every: Sequence[str], answers: Answers) -> Facts:
 
 
 def _time_column(kind: TextKind, facts: Facts, answers: Answers) -> str | None:
-    if answers.rate_in is not None:
-        return None
-    if answers.time_column is None:
-        return _usable_time(kind, facts)
-    rising = {look.time.name for look in kind.looks.values() if look.time is not None}
-    if answers.time_column not in rising:
-        hint = nearest(answers.time_column, sorted(rising))
-        msg = f"--set time_column={answers.time_column}: no such column of rising times{hint}"
-        raise ConfigError(msg)
-    named = [look.time for look in kind.looks.values() if look.time is not None]
-    if all(time.unit == "ms" for time in named if time.name == answers.time_column):
-        facts.time_unit = "ms"
-    return answers.time_column
+    """The time column that every file has, in a told unit; else a hint goes to the facts.
 
-
-def _usable_time(kind: TextKind, facts: Facts) -> str | None:
-    """The time column that every file has, in a told unit; else a hint goes to the facts."""
-    times = [look.time for look in kind.looks.values()]
-    names = Counter(time.name for time in times if time is not None)
-    if not names:
+    Raises:
+        ConfigError: The column or unit that was answered cannot be.
+    """
+    times = [look.time for look in kind.looks.values() if look.time is not None]
+    names = Counter(time.name for time in times)
+    dates = any(time.unit == "datetime" for time in times)
+    _refuse_times(answers, sorted(names), dates=dates)
+    if answers.rate_in is not None or not names:
         return None
-    name, count = names.most_common(1)[0]
-    found = [time for time in times if time is not None and time.name == name]
-    even = sum(time.even for time in found)
-    units = {time.unit for time in found}
-    if count == len(times) and units in ({"s"}, {"ms"}):
-        facts.time_unit = units.pop()
-        if even < count:
-            facts.notes.append(
-                f"the times of {count - even} of {count} files looked into are uneven; ingest "
-                "brings them to an even grid"
-            )
-        return name
-    rate = sorted(time.hertz for time in found)[len(found) // 2]
-    facts.suggested_rate = rate
-    if count < len(times):
-        facts.time_hint = f"{len(times) - count} of {len(times)} files have no time column"
-    else:
-        facts.time_hint = (
-            f"the times are in no told unit; if they are milliseconds, that is {rate:g} Hz"
+    name = answers.time_column or names.most_common(1)[0][0]
+    found = [time for time in times if time.name == name]
+    rate = sorted(time.rate for time in found)[len(found) // 2]
+    without = len(kind.looks) - len(found)
+    if without and answers.time_column is None:
+        facts.time_hint = f"{without} of {len(kind.looks)} files have no time column"
+        facts.suggested_rate = sorted(time.hertz for time in found)[len(found) // 2]
+        return None
+    units = {answers.time_unit or time.unit for time in found}
+    if len(units) > 1 or "unknown" in units:
+        facts.time_rates = plausible_units(rate)
+        facts.time_hint = f"the times in column {name!r} are in no told unit"
+        return None
+    facts.time_unit = units.pop()
+    uneven = sum(not time.even for time in found)
+    if uneven:
+        facts.notes.append(
+            f"the times of {uneven} of {len(found)} files looked into are uneven; ingest brings "
+            "them to an even grid"
         )
-    return None
+    return name
+
+
+def _refuse_times(answers: Answers, names: Sequence[str], *, dates: bool) -> None:
+    """Refuse answers about times that the files contradict."""
+    wrong = ""
+    if answers.time_column is not None and answers.time_column not in names:
+        hint = nearest(answers.time_column, names)
+        wrong = f"time_column={answers.time_column}: no such column of rising times{hint}"
+    elif answers.time_unit is not None and not names:
+        wrong = f"time_unit={answers.time_unit}: the files have no column of rising times"
+    elif answers.time_unit is not None and dates != (answers.time_unit == "datetime"):
+        is_dates = "dates (datetime)" if dates else "numbers: give s, ms, us or ns"
+        wrong = f"time_unit={answers.time_unit}: the times are {is_dates}"
+    elif answers.rate_in is not None and dates:
+        wrong = f"rate_in={answers.rate_in:g}: the dates in the files tell it; leave it out"
+    if wrong:
+        msg = f"--set {wrong}"
+        raise ConfigError(msg)
 
 
 def _layout(look: Look) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from medssl.ingest.waveforms.decimal_comma import AMBIGUOUS, is_ambiguous, is_spaced
+from medssl.ingest.waveforms.time_axis import seconds_of
 
 HEAD_BYTES: Final = 256 << 10
 _WHOLE_BYTES: Final = 8 << 20
@@ -25,6 +26,9 @@ Layout = Literal["row", "columns"]
 Delimiter = Literal["tab", "comma", "semicolon", "space"]
 _MARKS: Final[dict[str, Delimiter]] = {"\t": "tab", ";": "semicolon", ",": "comma"}
 _DECIMAL_COMMA: Final = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
+_CLOCK: Final = re.compile(r"\d{4}-?\d\d-?\d\d[T ]\d\d:?\d\d.*")
+_CLOCK_STEP: Final = 0.1
+"""Longest mean step of dates and times beside samples of a waveform (seconds)."""
 
 
 class NoTable(Exception):  # noqa: N818  it is a verdict on one file, caught by the survey
@@ -43,6 +47,7 @@ class TextShape:
         samples: Samples of a channel.
         exact: Whether `samples` was counted, not estimated from the file's size.
         values: The first data rows, shape (rows, columns); the transpose for rows.
+        clock: The column of dates and times, if there is one; its values are seconds.
     """
 
     delimiter: Delimiter
@@ -52,11 +57,13 @@ class TextShape:
     samples: int
     exact: bool
     values: Float64[np.ndarray, "rows columns"]
+    clock: int | None = None
 
     @property
-    def signature(self) -> tuple[str, str, bool, int]:
+    def signature(self) -> tuple[str, str, bool, int, bool]:
         """What must be equal for two files to be read by one source."""
-        return (self.layout, self.delimiter, self.header, 0 if self.header else len(self.names))
+        width = 0 if self.header else len(self.names)
+        return (self.layout, self.delimiter, self.header, width, self.clock is not None)
 
 
 def read_shape(path: Path) -> TextShape:
@@ -197,20 +204,49 @@ def _rows(cells: list[list[str]], delimiter: Delimiter) -> TextShape:
 def _columns(
     path: Path, cells: list[list[str]], delimiter: Delimiter, *, lines: int | None, size: int
 ) -> TextShape:
-    first = [_number(cell) is None for cell in cells[0]]
-    header = any(first)
+    header = any(_number(cell) is None and not _CLOCK.fullmatch(cell) for cell in cells[0])
     if header and len(cells) == 1:
         msg = "words"
         raise NoTable(msg)
-    values = _parse(cells[1:] if header else cells)
+    rows, clock = _with_seconds(cells[1:] if header else cells)
+    values = _parse(rows)
     width = values.shape[1]
     names = cells[0][:width] if header else [str(place) for place in range(width)]
     names += [""] * (width - len(names))
     samples, exact = (lines, True) if lines is not None else _count_lines(path, size)
     return TextShape(
         delimiter=delimiter, layout="columns", header=header, names=tuple(names),
-        samples=samples - header, exact=exact, values=values,
+        samples=samples - header, exact=exact, values=values, clock=clock,
     )  # fmt: skip
+
+
+def _with_seconds(rows: list[list[str]]) -> tuple[list[list[str]], int | None]:
+    """Rows with seconds for the dates and times of the one column that holds them, if one does.
+
+    Raises:
+        NoTable: They are no times of samples.
+    """
+    clocks = [
+        place
+        for place in range(min(map(len, rows)))
+        if all(_CLOCK.fullmatch(row[place]) for row in rows)
+    ]
+    if len(clocks) != 1 or len(rows) < 2:
+        return rows, None
+    place = clocks[0]
+    times = seconds_of([row[place].replace(",", ".") for row in rows], "datetime")
+    steps = np.diff(times)
+    if np.isnan(times).any() or (steps < 0).any() or times[-1] == times[0]:
+        msg = "dates and times that do not rise"
+        raise NoTable(msg)
+    if steps.mean() > _CLOCK_STEP:
+        msg = "dates and times too far apart for a waveform"
+        raise NoTable(msg)
+    told = [
+        [*row[:place], repr(float(time)), *row[place + 1 :]]
+        for row, time in zip(rows, times, strict=True)
+    ]
+    return told, place
 
 
 def _count_lines(path: Path, size: int) -> tuple[int, bool]:

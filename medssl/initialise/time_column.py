@@ -23,8 +23,12 @@ _MILLI: Final = re.compile(r"(^|[\W_])(ms|msecs?|milliseconds?)($|[\W_])", re.I)
 _SECOND: Final = re.compile(r"(^|[\W_])(s|secs?|seconds?)($|[\W_])", re.I)
 _LONGEST_STEP: Final = 0.1
 """A time without a unit that advances by less than this is in seconds."""
+RATES: Final = (1.0, 100_000.0)
+"""Below or above these, the times are in another unit (Hz)."""
+PER_SECOND: Final = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9, "datetime": 1.0}
+"""Units of time in a second, by unit; dates and times are told in seconds."""
 
-TimeUnit = Literal["s", "ms", "unknown"]
+TimeUnit = Literal["s", "ms", "datetime", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class TimeColumn:
 
     Args:
         name: Its name, or number counted from 0.
-        unit: Seconds, milliseconds, or not told.
+        unit: Seconds, milliseconds, dates and times (told in seconds), or not told.
         rate: Samples per unit of time.
         even: Whether the first rows lie on an even grid, as ingest demands.
     """
@@ -46,7 +50,7 @@ class TimeColumn:
     @property
     def hertz(self) -> float:
         """Samples per second; if the unit is not told, as if it were milliseconds."""
-        return tidy(self.rate if self.unit == "s" else self.rate * 1000)
+        return tidy(self.rate * PER_SECOND.get(self.unit, 1000.0))
 
 
 def tidy(rate: float) -> float:
@@ -58,13 +62,30 @@ def tidy(rate: float) -> float:
     return float(round(rate)) if abs(rate - round(rate)) < 5e-4 * rate else float(f"{rate:.4g}")
 
 
+def plausible_units(rate: float) -> dict[str, float]:
+    """The units that times may be in, and the rate in each (Hz).
+
+    Args:
+        rate: Samples per unit of time.
+
+    >>> plausible_units(1 / 40)
+    {'ms': 25.0, 'us': 25000.0}
+    """
+    rates = {unit: tidy(rate * PER_SECOND[unit]) for unit in ("ms", "s", "us", "ns")}
+    return {unit: hertz for unit, hertz in rates.items() if RATES[0] <= hertz <= RATES[1]}
+
+
 def split_columns(shape: TextShape) -> tuple[TimeColumn | None, tuple[str, ...]]:
     """The time column, if any, and the columns that may be channels."""
     if shape.layout == "row":
         return None, shape.names
     time: TimeColumn | None = None
     channels = []
+    if shape.clock is not None:
+        time = _time(shape.names[shape.clock], shape.values[:, shape.clock], "datetime")
     for place, name in enumerate(shape.names):
+        if place == shape.clock:
+            continue
         values = shape.values[:, place]
         rising = len(values) > 2 and np.isfinite(values).all() and (np.diff(values) > 0).all()
         if rising and _is_index(shape, place):
@@ -112,15 +133,21 @@ def _is_time(shape: TextShape, place: int) -> bool:
     return bool(np.ptp(steps) <= 0.5 * np.median(steps))
 
 
-def _time(name: str, values: Float64[np.ndarray, " rows"]) -> TimeColumn:
+def _time(
+    name: str, values: Float64[np.ndarray, " rows"], unit: TimeUnit = "unknown"
+) -> TimeColumn:
     count = len(values) - 1
     rate = float(count / (values[-1] - values[0]))
     places = (values - values[0]) * rate
     even = float(np.abs(places - np.arange(count + 1)).max()) < 1.0
+    steps = np.diff(values)
+    if not even and (steps > 0).all():  # ingest's grid has the rate of the median interval
+        rate = float(f"{1 / np.median(steps):.3g}")
     words = name.removeprefix(bare_name(name)) or name
-    unit: TimeUnit = "unknown"
-    if _MILLI.search(words):
+    if unit != "unknown":
+        pass  # dates need no unit
+    elif _MILLI.search(words):
         unit = "ms"
-    elif _SECOND.search(words) or 1 / rate <= _LONGEST_STEP:
+    elif _SECOND.search(words) or 1 / RATES[1] <= 1 / rate <= _LONGEST_STEP:
         unit = "s"
     return TimeColumn(name, unit, rate, even)

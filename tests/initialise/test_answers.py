@@ -29,6 +29,7 @@ def test_values_are_read():
         ("rate_in=fast", "positive number"),
         ("rate_in=-1", "positive number"),
         ("rate_in=nan", "positive number"),
+        ("time_unit=sec", "known: s, ms, us, ns, datetime"),
         ("participant=foldr", "did you mean folder"),
         ("participant=pattern:(", "not a regular expression"),
         (r"participant=pattern:(\d+)", r"needs a group \(\?P<participant>"),
@@ -52,6 +53,8 @@ def test_all_problems_are_reported_at_once():
     assert "twice" in str(caught.value)
     with pytest.raises(ConfigError, match="both tell the rate"):
         parse_answers(["rate_in=3", "time_column=t"])
+    with pytest.raises(ConfigError, match="rate_in and time_unit both"):
+        parse_answers(["rate_in=3", "time_unit=ms"])
 
 
 def test_a_question_gives_flags_that_a_shell_passes_on():

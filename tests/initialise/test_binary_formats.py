@@ -55,7 +55,7 @@ def test_edf_headers_tell_rate_unit_person_and_date(signals, written, init, tmp_
         folder = tmp_path / "sleep" / f"Subject_{person[1:]}"
         folder.mkdir(parents=True, exist_ok=True)
         edfio.Edf(
-            [edfio.EdfSignal(signal, RATE, label="ECG II", physical_dimension="uV"),
+            [edfio.EdfSignal(1000 * signal, RATE, label="ECG II", physical_dimension="uV"),
              edfio.EdfSignal(signal[::10], RATE / 10, label="SpO2", physical_dimension="%")],
             patient=edfio.Patient(sex="MF"[PEOPLE.index(person) % 2],
                                   birthdate=datetime.date(1960 + PEOPLE.index(person), 1, 1)),
@@ -126,6 +126,20 @@ def test_columns_of_parquet_tables(signals, written, tmp_path):
     assert "24 Parquet recordings" in said
     assert (source["time_column"], source["units"]) == ("time", "mV")
     assert source["channels"] == ["ECG [mV]"]
+
+
+def test_whole_numbers_of_time_in_parquet_tables_are_asked_about(signals, written, tmp_path):
+    (tmp_path / "hearts").mkdir()
+    for person, visit, signal in signals:
+        table = {"time": np.arange(len(signal)) * 1000 // RATE, "ECG [mV]": signal}
+        path = tmp_path / "hearts" / f"subject-{person[1:]}_{visit}.parquet"
+        pq.write_table(pa.table(table), path)
+    for answers in ([], ["time_column=time"]):
+        with pytest.raises(ConfigError, match="in no told unit") as caught:
+            written(tmp_path / "hearts", *answers)
+        assert "--set time_unit=ms    250 Hz" in str(caught.value)
+    _, source = written(tmp_path / "hearts", "time_unit=ms")
+    assert (source["time_column"], source["time_unit"]) == ("time", "ms")
 
 
 def test_a_recording_a_row_in_parquet_tables(signals, written, tmp_path):

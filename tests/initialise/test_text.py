@@ -4,8 +4,11 @@ import os
 
 import numpy as np
 import pytest
+import yaml
 
+from medssl.config import validate
 from medssl.errors import ConfigError
+from medssl.ingest import IngestConfig, ingest
 from medssl.ingest.sources import TextSource
 from medssl.ingest.waveforms.text_reader import read_text
 from medssl.initialise.text_shape import NoTable, read_shape
@@ -50,6 +53,9 @@ def test_the_shape_is_what_the_reader_needs(tmp_path, mark, layout, header, trai
         (b"\xff\xfe1\n", "not UTF-8 text"),
         (b"a,b\nc,d\ne,f\n", "words"),
         (b"day,x\n2020-01-01,3\n2020-01-02,4\n", "words or dates in some columns"),
+        (b"at,x\n2020-01-01T10:00:01,3\n2020-01-01T10:00:02,4\n", "too far apart for a waveform"),
+        (b"at,x\n2020-01-01T10:00:02,3\n2020-01-01T10:00:01,4\n", "do not rise"),
+        (b"at,x\n2020-01-01T10:00,3\n2020-13-01T10:00,4\n", "do not rise"),
         (b"1.5;2,5\n3.5;4,5\n", "decimal commas"),
         (b"100,126\n101,5\n", "a decimal comma or a comma between two columns"),
         (b"pulse\n100,126\n101,5\n", "a decimal comma or a comma between two columns"),
@@ -90,6 +96,7 @@ def shape_of(tmp_path, write_csv, columns, **options):
         ("time_ms", 4, "ms", 250),
         ("Time (ms)", 4, "ms", 250),
         ("timer", 20, "unknown", 50),
+        ("time", 1e-6, "unknown", 1e9),  # seconds would be 1 MHz
     ],
 )
 def test_time_columns(tmp_path, write_csv, name, step, unit, hertz):
@@ -166,11 +173,86 @@ def test_milliseconds_are_not_taken_for_seconds(tmp_path, write_csv, init):
             )
     with pytest.raises(ConfigError) as caught:
         init(tmp_path / "phone", "units=au")
-    assert "--set rate_in=30.3    if that is right" in str(caught.value)
-    assert "if they are milliseconds" in str(caught.value)
+    assert "--set time_unit=ms    30.3 Hz" in str(caught.value)
+    assert "time_unit=s " not in str(caught.value)
+    assert "--set rate_in=HZ" in str(caught.value)
     said = init(tmp_path / "phone", "units=au", "rate_in=30")
     assert "chosen: ppg (file names), channels red (the only one)" in said
     assert "chosen: 30 Hz" in said
+
+
+def phones(folder, write_csv, name, step):
+    for person in range(5):
+        for visit in (1, 2):
+            time = np.arange(900) * step
+            write_csv(
+                folder / f"subject{person}_{visit}_ppg.csv",
+                {name: time, "red": np.sin(np.arange(900) / 5 + person) ** 3},
+            )
+
+
+def ingested(tmp_path):
+    """The source that was written, and how many recordings an ingest with it took."""
+    stage = yaml.safe_load((tmp_path / "out.yaml").read_text())["stages"]["ingest"]
+    config = validate(IngestConfig, stage | {"quality": False, "workers": 1}, where="ingest")
+    source = stage["sources"][0]
+    return source, ingest(config, tmp_path / "store").sources[source["name"]].recordings
+
+
+@pytest.mark.parametrize(
+    ("step", "unit", "options"),
+    [(33.0, "ms", ("ms", "us")), (2000.0, "us", ("us",)), (4e6, "ns", ("ns",))],
+)
+def test_the_unit_of_times_is_asked_and_written(tmp_path, write_csv, init, step, unit, options):
+    phones(tmp_path / "phone", write_csv, "time", step)
+    for answers in (["units=au"], ["units=au", "time_column=time"]):
+        with pytest.raises(ConfigError, match="in no told unit") as caught:
+            init(tmp_path / "phone", *answers)
+        asked = tuple(
+            line.split("time_unit=")[1].split()[0]
+            for line in str(caught.value).splitlines()
+            if line.startswith("    --set time_unit=")
+        )
+        assert asked == options
+    init(tmp_path / "phone", "units=au", f"time_unit={unit}")
+    source, recordings = ingested(tmp_path)
+    assert (source["time_column"], source["time_unit"], recordings) == ("time", unit, 10)
+    assert "rate_in" not in source
+
+
+def test_answers_about_times_that_cannot_be_are_refused(tmp_path, write_csv, init):
+    phones(tmp_path / "phone", write_csv, "time", 33.0)
+    with pytest.raises(ConfigError, match="the times are numbers"):
+        init(tmp_path / "phone", "units=au", "time_unit=datetime")
+    phones(tmp_path / "bare", write_csv, "green", 33.0)
+    with pytest.raises(ConfigError, match="no column of rising times"):
+        init(tmp_path / "bare", "units=au", "channels=red", "time_unit=ms")
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("tick", [1, 16])
+def test_dates_and_times_are_times(tmp_path, init, header, tick):
+    start = np.datetime64("2016-11-24T13:58:58.081")
+    for person in range(5):
+        for visit in (1, 2):
+            wave = np.sin(np.arange(4000) / 15 + person) ** 3
+            # A clock that ticks slowly gives neighbouring samples one time.
+            times = start + np.arange(4000) * 10 // tick * tick
+            lines = ["datetime,hr"] if header else []
+            lines += [f"{str(time).replace('T', ' ')},{x:.4f}"
+                      for time, x in zip(times, wave, strict=True)]  # fmt: skip
+            path = tmp_path / "dated" / f"subject{person}_{visit}_ppg.csv"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("\n".join(lines) + "\n")
+    said = init(tmp_path / "dated", "units=au")
+    name = "datetime" if header else "0"
+    assert f"time column: {name!r}, in dates and times" in said
+    source, recordings = ingested(tmp_path)
+    assert (source["time_column"], source["time_unit"], recordings) == (name, "datetime", 10)
+    assert source["rate"] == 64
+    for answer in ("rate_in=100", "time_unit=ms"):
+        with pytest.raises(ConfigError, match="dates"):
+            init(tmp_path / "dated", "units=au", answer, output=tmp_path / "more.yaml")
 
 
 def test_two_kinds_of_numbers_are_asked_about(tmp_path, write_csv, init):
