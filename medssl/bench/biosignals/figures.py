@@ -120,6 +120,9 @@ def _curves(result: LegResult, plt: Any) -> Any:
                 markersize=4, linewidth=1.4, elinewidth=0.8, label=model,
             )  # fmt: skip
         axis.set_xscale("log")
+        ticks = sorted({p.n_fit for p in points})
+        axis.set_xticks(ticks, [str(tick) for tick in ticks])
+        axis.minorticks_off()
         axis.set_xlabel("labelled participants")
         axis.set_ylabel(points[0].metric.label)
         axis.set_title(target, fontsize=9)
