@@ -98,6 +98,13 @@ def test_the_samples_are_small_and_carry_their_licences():
         assert word in licences
 
 
+def test_no_private_path_and_no_device_number_stands_in_the_code(root):
+    private = re.compile(r"""["'](?:/home/|/Users/|/root/|/mnt/|cuda:\d)""")
+    files = [*(root / "medssl").rglob("*.py"), *(root / "medssl").rglob("*.yaml")]
+    assert len(files) > 300
+    assert [str(f) for f in files if private.search(f.read_text(encoding="utf-8"))] == []
+
+
 def test_docs_link_to_files_that_exist(root):
     for page in [root / "README.md", root / "CHANGELOG.md", *(root / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text()):
