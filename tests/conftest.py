@@ -1,6 +1,9 @@
 """What every test starts from: a home of its own, no network, one thread, small real stores."""
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,3 +113,37 @@ def pipeline_file(tmp_path) -> Path:
     path = tmp_path / "small.yaml"
     path.write_text(yaml.safe_dump({**PIPELINE, "root": str(tmp_path / "runs")}, sort_keys=False))
     return path
+
+
+@pytest.fixture(scope="session")
+def two_ranks(tmp_path_factory):
+    """Runs a worker script as two gloo processes: what each of them saved, by rank."""
+    import torch
+
+    def run(worker: Path) -> list:
+        folder = tmp_path_factory.mktemp("ranks")
+        # On this machine alone: no network interface but the loopback.
+        interface = "lo0" if sys.platform == "darwin" else "lo"
+        environment = {**os.environ, "GLOO_SOCKET_IFNAME": interface, "OMP_NUM_THREADS": "1"}
+        processes = [
+            subprocess.Popen(
+                [sys.executable, str(worker), str(rank), str(folder)],
+                env=environment,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank in range(2)
+        ]
+        try:
+            errors = [process.communicate(timeout=200)[1] for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
+        # A gloo thread that is still running when the work is done may abort the process at its
+        # exit; what was written before says whether the work was done.
+        for rank, process in enumerate(processes):
+            aborted = process.returncode == -signal.SIGABRT and (folder / f"{rank}.pt").is_file()
+            assert process.returncode == 0 or aborted, errors
+        return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+    return run

@@ -11,6 +11,7 @@ import numpy as np
 
 from medssl.audit.findings import Finding, Pair, Severity, Table, plural
 from medssl.audit.matching import FLOOR, Match, copy_threshold, nearest_matches
+from medssl.evaluation.units import spread_rows
 from medssl.store.schema import CHANNELS, CONTENT_DIGEST, MODALITY, PARTICIPANT, RATE, RECORD, SHAPE
 from medssl.types import Kind, Modality
 
@@ -80,15 +81,8 @@ def spread(people: np.ndarray, limit: int) -> np.ndarray:
     """
     if len(people) <= limit:
         return np.arange(len(people))
-    order = np.argsort(people, kind="stable")
-    edges = np.flatnonzero(people[order][1:] != people[order][:-1]) + 1
-    groups = np.split(order, edges)
-    share = max(1, limit // len(groups))
-    chosen = [
-        group[np.unique(np.linspace(0, len(group) - 1, min(share, len(group))).round().astype(int))]
-        for group in groups
-    ]
-    return np.sort(np.concatenate(chosen))[:limit]
+    share = max(1, limit // len(np.unique(people)))
+    return spread_rows(people, share)[:limit]
 
 
 def find_copies(

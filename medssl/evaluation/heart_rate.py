@@ -11,6 +11,7 @@ import numpy as np
 
 from medssl.errors import StageError
 from medssl.evaluation.baselines import HEART_RATE, FeatureTable
+from medssl.evaluation.units import spread_rows
 from medssl.store.schema import PARTICIPANT, RATE, RECORD
 from medssl.types import Modality, Rows
 
@@ -65,7 +66,9 @@ def heart_rate_features(
     rows = np.asarray(rows)
     owners = store.column(PARTICIPANT, rows).astype(np.str_)
     rates = store.column(RATE, rows).astype(np.float64)
-    chosen = np.arange(len(rows)) if per_participant is None else evenly(owners, per_participant)
+    chosen = (
+        np.arange(len(rows)) if per_participant is None else spread_rows(owners, per_participant)
+    )
     found = np.full((len(rows), len(HEART_RATE_COLUMNS)), np.nan)
     for done, i in enumerate(chosen):
         signal = store.read(rows[[i]])[0, channel]
@@ -86,17 +89,6 @@ def heart_rate_features(
         note=f"{without} of {everyone} participants without beats" if without else "",
         by="record",
     )
-
-
-def evenly(owners: np.ndarray, most: int) -> np.ndarray:
-    """Positions of at most `most` evenly spaced rows of each owner, ascending."""
-    order = np.argsort(owners, kind="stable")
-    cuts = np.flatnonzero(owners[order][1:] != owners[order][:-1]) + 1
-    picked = [
-        group[np.linspace(0, len(group) - 1, min(most, len(group))).round().astype(np.int64)]
-        for group in np.split(order, cuts)
-    ]
-    return np.sort(np.concatenate(picked))
 
 
 def beat_features(signal: np.ndarray, *, rate: float, modality: Modality) -> np.ndarray:

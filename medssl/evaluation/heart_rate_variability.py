@@ -14,8 +14,9 @@ import numpy as np
 
 from medssl.errors import StageError
 from medssl.evaluation.baselines import VARIABILITY, FeatureTable
-from medssl.evaluation.heart_rate import FAILURES, evenly, find_beats
+from medssl.evaluation.heart_rate import FAILURES, find_beats
 from medssl.evaluation.recordings import Stretch, find_stretches
+from medssl.evaluation.units import spread_rows
 from medssl.store.schema import PARTICIPANT, RECORD
 from medssl.types import Modality, Rows
 
@@ -117,7 +118,7 @@ def heart_rate_variability_features(
     owners = store.column(PARTICIPANT, rows).astype(np.str_)
     if per_participant is not None and stretches:
         theirs = store.column(PARTICIPANT, np.array([stretch.rows[0] for stretch in stretches]))
-        chosen = evenly(theirs.astype(np.str_), per_participant)
+        chosen = spread_rows(theirs.astype(np.str_), per_participant)
         stretches = [stretches[place] for place in chosen.tolist()]
     values = np.full((len(rows), len(VARIABILITY_COLUMNS)), np.nan)
     found = _look(store, stretches, modality, channel, workers)

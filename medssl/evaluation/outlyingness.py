@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from medssl.evaluation.representation import unit_rows
+from medssl.evaluation.units import spread_rows
 
 NEIGHBOURS: Final = 10
 PER_PARTICIPANT: Final = 5
@@ -20,23 +21,6 @@ FITTED: Final = 2_000
 COMPONENTS: Final = 20
 MIN_TAIL: Final = 20
 """Values that a tail is fitted to."""
-
-
-def spread_rows(participants: np.ndarray, each: int) -> np.ndarray:
-    """Positions of at most `each` records of every participant, evenly spaced in their order.
-
-    >>> spread_rows(np.array(["a"] * 5 + ["b"]), 2).tolist()
-    [0, 4, 5]
-    """
-    _, inverse, counts = np.unique(participants, return_inverse=True, return_counts=True)
-    order = np.argsort(inverse, kind="stable")
-    starts = np.cumsum(counts) - counts
-    share = np.minimum(counts, each)
-    step = np.arange(int(share.max(initial=0)))
-    last = np.maximum(share - 1, 1)[:, None]
-    place = np.rint(step * (counts - 1)[:, None] / last).astype(np.int64)
-    chosen = (starts[:, None] + place)[step < share[:, None]]
-    return np.sort(order[chosen])
 
 
 def distance_to_others(

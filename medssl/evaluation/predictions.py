@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, get_args
 
@@ -69,6 +69,22 @@ class Predictions:
         if len(self.penalties) == 0:
             return float("nan")
         return float(np.exp(np.log(self.penalties).mean()))
+
+    def run(self, number: int) -> Predictions:
+        """One run alone."""
+        here = slice(number, number + 1)
+        return replace(self, scores=self.scores[here], folds=self.folds[here], base=self.base[here])
+
+
+def join_runs(several: Sequence[Predictions]) -> Predictions:
+    """Predictions for the same rows, such as those of several seeds, as the runs of one."""
+    return replace(
+        several[0],
+        scores=np.concatenate([one.scores for one in several]),
+        folds=np.concatenate([one.folds for one in several]),
+        base=np.concatenate([one.base for one in several]),
+        penalties=np.concatenate([one.penalties for one in several]),
+    )
 
 
 def write_predictions(path: Path, predictions: Mapping[tuple[str, str], Predictions]) -> None:

@@ -28,7 +28,7 @@ from medssl.evaluation.embeddings import Embeddings
 from medssl.evaluation.metrics import METRICS
 from medssl.evaluation.models.bags import Bags
 from medssl.evaluation.models.settings import ModelName
-from medssl.evaluation.predictions import Predictions
+from medssl.evaluation.predictions import Predictions, join_runs
 from medssl.evaluation.probes import ProbeConfig, cross_validate, holdout
 from medssl.evaluation.scoring import ENCODER, score
 from medssl.evaluation.statistics import METHODS
@@ -276,11 +276,7 @@ def predict_entries(
     for name, entry in entries.items():
         runs = [_predict_one(case, table, entry.model, config) for table in entry.tables]
         found[name] = replace(
-            runs[0],
-            scores=np.concatenate([run.scores for run in runs]),
-            folds=np.concatenate([run.folds for run in runs]),
-            base=np.concatenate([run.base for run in runs]),
-            penalties=np.concatenate([run.penalties for run in runs]),
+            join_runs(runs),
             n_records=case.n_records,
             classes=case.classes,
             units=case.units.names[case.rows[case.scored]],

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+import numpy as np
+
 from medssl.evaluation.baselines import MEAN
 from medssl.evaluation.cases import Case
 from medssl.evaluation.metrics import METRICS, Metric, weighted_metric
@@ -137,3 +139,12 @@ def _no_interval(case: Case, config: ProbeConfig) -> Interval:
         math.nan, math.nan, math.nan, config.level, case.n_score, case.n_records,
         METHODS[config.interval],
     )  # fmt: skip
+
+
+def each_run(metric: Metric, predictions: Predictions) -> tuple[float, ...]:
+    """The metric of each run alone, on all scored rows."""
+    everyone = np.ones((1, len(predictions.participants)))
+    return tuple(
+        float(weighted_metric(metric, predictions.run(number))(everyone)[0])
+        for number in range(len(predictions.scores))
+    )

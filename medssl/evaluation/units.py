@@ -151,3 +151,20 @@ def _agreed(labels: pd.Series, units: Units) -> tuple[pd.Series, np.ndarray]:
     counts = np.bincount(distinct["unit"], minlength=len(units))
     single = distinct[counts[distinct["unit"]] == 1].set_index("unit")["label"]
     return single.reindex(np.arange(len(units))), counts > 1
+
+
+def spread_rows(participants: np.ndarray, each: int) -> np.ndarray:
+    """Positions of at most `each` records of every participant, evenly spaced in their order.
+
+    >>> spread_rows(np.array(["a"] * 5 + ["b"]), 2).tolist()
+    [0, 4, 5]
+    """
+    _, inverse, counts = np.unique(participants, return_inverse=True, return_counts=True)
+    order = np.argsort(inverse, kind="stable")
+    starts = np.cumsum(counts) - counts
+    share = np.minimum(counts, each)
+    step = np.arange(int(share.max(initial=0)))
+    last = np.maximum(share - 1, 1)[:, None]
+    place = np.rint(step * (counts - 1)[:, None] / last).astype(np.int64)
+    chosen = (starts[:, None] + place)[step < share[:, None]]
+    return np.sort(order[chosen])

@@ -11,6 +11,7 @@ import numpy as np
 
 from medssl.evaluation.metrics import METRICS, Metric, weighted_metric
 from medssl.evaluation.predictions import Predictions
+from medssl.evaluation.scoring import each_run
 from medssl.evaluation.statistics import Interval, Replicates, Verdict, resample
 from medssl.finetuning.config import BUNDLE, FROZEN, SCRATCH, FinetuneConfig
 from medssl.finetuning.runs import RunResult
@@ -193,7 +194,7 @@ def score_curve(
                     interval=drawn.interval(
                         f"{metric.name}/{start}", level=config.level, reading=metric.reading
                     ),
-                    seeds=_each_seed(metric, made),
+                    seeds=each_run(metric, made),
                     n_fit=fitted[0].n_participants, n_fit_records=len(fitted[0].rows),
                 )
                 for start, made in found.items()
@@ -278,23 +279,6 @@ def _resample(
     return resample(
         functions, test.participants, replicates=config.bootstrap, seed=seed,
         n_records=len(test.rows), method=config.interval,
-    )  # fmt: skip
-
-
-def _each_seed(metric: Metric, predictions: Predictions) -> tuple[float, ...]:
-    everyone = np.ones((1, len(predictions.participants)))
-    return tuple(
-        float(weighted_metric(metric, _one_run(predictions, run))(everyone)[0])
-        for run in range(len(predictions.scores))
-    )
-
-
-def _one_run(predictions: Predictions, run: int) -> Predictions:
-    part = slice(run, run + 1)
-    return Predictions(
-        kind=predictions.kind, participants=predictions.participants, truth=predictions.truth,
-        scores=predictions.scores[part], folds=predictions.folds[part],
-        base=predictions.base[part], classes=predictions.classes,
     )  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Final
 
 from medssl.config import join_problems, nearest
 from medssl.errors import ConfigError
+from medssl.ingest.rules import compiled
 from medssl.ingest.waveforms.units import KNOWN_UNITS, canonical_unit
 from medssl.types import Kind, Modality
 
@@ -188,7 +188,7 @@ def _unit(text: str) -> str:
 
 def _participant(text: str) -> str:
     if text.startswith(PATTERN):
-        _check_pattern(text.removeprefix(PATTERN), "participant")
+        compiled(text.removeprefix(PATTERN), "participant")
     elif text.startswith(TABLE):
         if text.count(",") != 2:
             msg = "give table:TABLE,COLUMN_OF_FILES,COLUMN_OF_PARTICIPANTS"
@@ -202,23 +202,12 @@ def _participant(text: str) -> str:
 
 def _session(text: str) -> str:
     if text.startswith(PATTERN):
-        _check_pattern(text.removeprefix(PATTERN), "session")
+        compiled(text.removeprefix(PATTERN), "session")
     elif text not in {FOLDER, NONE} and not text.startswith(COMMENT):
         hint = nearest(text, (FOLDER, NONE, PATTERN, COMMENT))
         msg = f"give none, folder, pattern:… or comment:…{hint}"
         raise ValueError(msg)
     return text
-
-
-def _check_pattern(pattern: str, group: str) -> None:
-    try:
-        groups = re.compile(pattern).groupindex
-    except re.error as error:
-        msg = f"not a regular expression ({error})"
-        raise ValueError(msg) from error
-    if group not in groups:
-        msg = f"the pattern needs a group (?P<{group}>…) around the {group}"
-        raise ValueError(msg)
 
 
 def refuse_to_guess(

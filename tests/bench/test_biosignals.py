@@ -14,7 +14,7 @@ from medssl.bench.biosignals.legs import LEGS, MOMENTS, Leg, load_leg
 from medssl.bench.biosignals.moments import UNTRAINED, run_moments
 from medssl.bench.biosignals.orderings import OPPOSITE, REPRODUCED, UNDECIDED, judge
 from medssl.bench.biosignals.page import render
-from medssl.bench.biosignals.ranks import PER_PARTICIPANT, Geometry, evenly, measure
+from medssl.bench.biosignals.ranks import Geometry, measure
 from medssl.bench.biosignals.results import Options
 from medssl.bench.biosignals.run import run_bench
 from medssl.bench.biosignals.scores import MINIROCKET, Score
@@ -167,14 +167,6 @@ def test_the_learning_rate_with_the_best_mean_rank_is_chosen_where_enough_people
         table_of(tried, scores[-4:])
 
 
-def test_at_most_so_many_records_of_a_participant_count():
-    people = np.array(["b"] * 3 + ["a"] * 100 + ["c"] * 9)
-    rows = evenly(people, ["a", "b"])
-    assert people[rows].tolist() == ["b"] * 3 + ["a"] * PER_PARTICIPANT
-    assert rows[3] == 3
-    assert rows[-1] == 102
-
-
 def test_geometry_is_the_mean_over_seeds_on_held_out_participants():
     generator = np.random.default_rng(0)
     people = np.repeat([f"p{number:02d}" for number in range(40)], 4)
@@ -269,7 +261,7 @@ def test_label_curves_compare_all_models_on_the_same_people(data, tmp_path):
     curve = curve.model_copy(update={"fractions": (0.2, 1.0), "steps": 6})
     leg = Leg("ppg", leg.config.model_copy(update={"curves": (curve,)}))
     base = Arm(name=BASE, group="recipe", pretrain={"steps": 2})
-    jobs = [job for _, job in curve_jobs(leg, base, 2, tmp_path)]
+    jobs = curve_jobs(leg, base, 2, tmp_path)
     runs = run_jobs(jobs, workers=1, report=lambda line: None)
     folders = [run.folders["finetune"] for run in runs]
     store = Store.open(store_folder(runs[0].folders["ingest"]))

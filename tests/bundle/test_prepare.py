@@ -76,8 +76,10 @@ def test_volts_are_converted(units, factor):
 
 def test_gaps_in_channels_that_are_not_wanted_do_no_harm():
     signal = raw()
+    given = {"rate": 500, "channels": ["I", "V1", "II"], "units": "mV"}
+    expected = prepare(CONTRACT, signal, **given)
     signal[1] = np.nan
-    prepare(CONTRACT, signal, rate=500, channels=["I", "V1", "II"], units="mV")
+    np.testing.assert_array_equal(prepare(CONTRACT, signal, **given), expected)
 
 
 def test_a_unit_that_medssl_does_not_know_must_be_the_same():

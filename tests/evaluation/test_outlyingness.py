@@ -8,9 +8,9 @@ from medssl.evaluation.outlyingness import (
     PER_PARTICIPANT,
     distance_to_others,
     robust_distance,
-    spread_rows,
     tail_threshold,
 )
+from medssl.evaluation.units import spread_rows
 
 
 def people(seed: int = 0, count: int = 40, each: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -18,13 +18,6 @@ def people(seed: int = 0, count: int = 40, each: int = 4) -> tuple[np.ndarray, n
     owners = np.repeat([f"p{i:03d}" for i in range(count)], each)
     z = np.repeat(rng.normal(size=(count, 6)), each, axis=0)
     return (z + 0.3 * rng.normal(size=z.shape)).astype(np.float32), owners
-
-
-def test_every_participant_gives_evenly_spaced_rows() -> None:
-    owners = np.array(list("baaabaaaa"))  # a: 1 2 3 5 6 7 8
-    assert spread_rows(owners, 3).tolist() == [0, 1, 4, 5, 8]
-    assert spread_rows(owners, 9).tolist() == list(range(9))
-    assert len(spread_rows(np.empty(0, dtype=str), 3)) == 0
 
 
 def test_neighbours_are_other_participants_records() -> None:

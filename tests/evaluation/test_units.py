@@ -5,7 +5,7 @@ import pandas as pd
 
 from medssl.evaluation.embeddings import Embeddings
 from medssl.evaluation.targets import Target
-from medssl.evaluation.units import gather_units, unit_labels
+from medssl.evaluation.units import gather_units, spread_rows, unit_labels
 
 FOUND = Embeddings(
     ["r3", "r1", "r2", "r4"], ["b", "a", "a", "b"], ["s", "s", "t", "s"], np.arange(4.0)[:, None]
@@ -43,3 +43,10 @@ def test_labels_of_records_hold_where_all_agree() -> None:
 def test_labels_of_participants_hold_for_all_their_records() -> None:
     assert labels("record", "age")[0] == {"r1": 40, "r2": 40, "r3": 50, "r4": 50}
     assert labels("participant", "age")[0] == {"a": 40, "b": 50}
+
+
+def test_every_participant_gives_evenly_spaced_rows() -> None:
+    owners = np.array(list("baaabaaaa"))  # a: 1 2 3 5 6 7 8
+    assert spread_rows(owners, 3).tolist() == [0, 1, 4, 5, 8]
+    assert spread_rows(owners, 9).tolist() == list(range(9))
+    assert len(spread_rows(np.empty(0, dtype=str), 3)) == 0

@@ -96,6 +96,13 @@ def test_a_script_without_a_guard_is_told_so_and_does_not_hang(tmp_path):
 
 def test_a_guarded_script_works(tmp_path):
     script = tmp_path / "script.py"
-    guarded = UNGUARDED.replace("list(", 'if __name__ == "__main__":\n    list(')
-    script.write_text(guarded)
-    subprocess.run([sys.executable, str(script)], timeout=120, check=True)
+    call = "list(map_batches(len, [[1], [2, 2], [3]], workers=2))"
+    found = f"[outcome.result for outcome in {call}]"
+    script.write_text(
+        "from medssl.ingest.executor import map_batches\n"
+        f'if __name__ == "__main__":\n    print({found})\n'
+    )
+    ended = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert ended.stdout.strip() == "[1, 2, 1]"

@@ -2,11 +2,7 @@
 
 import copy
 import importlib.util
-import os
 import pickle
-import signal
-import subprocess
-import sys
 import typing
 from pathlib import Path
 
@@ -230,30 +226,8 @@ def test_exporting_a_teacher_that_is_not_kept_is_an_error_of_the_configuration(n
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ranks")
-    # Two gloo processes on this machine alone; no network interface but the loopback.
-    interface = "lo0" if sys.platform == "darwin" else "lo"
-    environment = {**os.environ, "GLOO_SOCKET_IFNAME": interface, "OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(WORKER), str(rank), str(folder)],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        errors = [process.communicate(timeout=200)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    # A gloo thread that is still running when the work is done may abort the process at its exit.
-    for rank, process in enumerate(processes):
-        aborted = process.returncode == -signal.SIGABRT and (folder / f"{rank}.pt").is_file()
-        assert process.returncode == 0 or aborted, errors
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+def ranks(two_ranks):
+    return two_ranks(WORKER)
 
 
 @every_method_that_sees_rows_alike

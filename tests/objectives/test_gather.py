@@ -1,8 +1,4 @@
 import importlib.util
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,32 +10,8 @@ WORKER = Path(__file__).with_name("gather_worker.py")
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ranks")
-    # Two gloo processes on this machine alone; no network interface but the loopback.
-    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    if sys.platform == "darwin":
-        environment["GLOO_SOCKET_IFNAME"] = "lo0"
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(WORKER), str(rank), str(folder)],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        errors = [process.communicate(timeout=120)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    # A gloo thread that is still running when the work is done may abort the process at its exit;
-    # what was written before says whether the work was done.
-    for rank, process in enumerate(processes):
-        aborted = process.returncode == -signal.SIGABRT and (folder / f"{rank}.pt").is_file()
-        assert process.returncode == 0 or aborted, errors
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+def ranks(two_ranks):
+    return two_ranks(WORKER)
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,14 @@ import numpy as np
 
 from medssl.bench.biosignals.arms import Arm
 from medssl.bench.biosignals.legs import CurveConfig, Leg
-from medssl.bench.biosignals.scores import MINIROCKET, difference, each_seed
+from medssl.bench.biosignals.scores import MINIROCKET, difference
 from medssl.bench.biosignals.training import Job, write_pipeline
 from medssl.evaluation.baselines import FeatureTable
 from medssl.evaluation.metrics import METRICS, Metric, weighted_metric
 from medssl.evaluation.minirocket import ridge_config
-from medssl.evaluation.predictions import Predictions, read_predictions
+from medssl.evaluation.predictions import Predictions, join_runs, read_predictions
 from medssl.evaluation.probes import ProbeConfig, holdout
+from medssl.evaluation.scoring import each_run
 from medssl.evaluation.statistics import Interval, resample
 from medssl.evaluation.targets import Target
 from medssl.finetuning.config import FinetuneConfig
@@ -25,6 +26,7 @@ from medssl.finetuning.curve import percent
 from medssl.finetuning.finetune import choose_subsets
 from medssl.finetuning.units import LabelledUnits, label_units, split_units
 from medssl.sampling.splits import TEST, TRAIN
+from medssl.stages.finetune import PREDICTIONS
 from medssl.store import Store
 from medssl.store.schema import RECORD
 
@@ -57,7 +59,7 @@ class Point:
     difference: Interval | None
 
 
-def curve_jobs(leg: Leg, arm: Arm, seeds: int, root: Path) -> list[tuple[CurveConfig, Job]]:
+def curve_jobs(leg: Leg, arm: Arm, seeds: int, root: Path) -> list[Job]:
     """A pipeline for each curve and seed: what pretraining left is used again."""
     jobs = []
     for curve in leg.config.curves:
@@ -67,8 +69,8 @@ def curve_jobs(leg: Leg, arm: Arm, seeds: int, root: Path) -> list[tuple[CurveCo
             pipeline = leg.pipeline(name=name, root=root, seed=seed, pretrain=arm.pretrain)
             pipeline["stages"].pop("embed")
             pipeline["stages"]["finetune"] = finetune_settings(leg, curve)
-            job = Job(curve.target, seed, write_pipeline(pipeline, root / "runs" / f"{name}.yaml"))
-            jobs.append((curve, job))
+            path = write_pipeline(pipeline, root / "runs" / f"{name}.yaml")
+            jobs.append(Job(curve.target, seed, path))
     return jobs
 
 
@@ -105,7 +107,7 @@ def score_curve(
     Returns:
         Points, and notes on fractions that were left out.
     """
-    seeds = [read_predictions(folder / "predictions.parquet") for folder in folders]
+    seeds = [read_predictions(folder / PREDICTIONS) for folder in folders]
     target = Target.model_validate(next(t for t in leg.targets if t["name"] == curve.target))
     metric = next(m for m in METRICS[target.kind] if m.name == leg.config.metrics[curve.target])
     classical = _minirocket(rocket, store, rows, splits, leg, curve, target, len(folders))
@@ -129,7 +131,7 @@ def score_curve(
             Point(
                 target=curve.target, metric=metric, model=name, fraction=fraction,
                 n_fit=made.n_fit, interval=drawn.interval(name, reading=metric.reading),
-                seeds=each_seed(metric, made),
+                seeds=each_run(metric, made),
                 difference=difference(drawn, name, SCRATCH, metric, 0.95),
             )
             for name, made in found.items()
@@ -145,13 +147,15 @@ def _together(seeds: Sequence[Predictions]) -> Predictions:
         if not np.array_equal(one.units[own], first.units[order[0]]):
             msg = "two seeds scored different units"
             raise RuntimeError(msg)
-    return replace(
-        first,
-        participants=first.participants[order[0]], units=first.units[order[0]],
-        truth=first.truth[order[0]],
-        scores=np.concatenate([one.scores[:, own] for one, own in zip(seeds, order, strict=True)]),
-        folds=np.concatenate([one.folds[:, own] for one, own in zip(seeds, order, strict=True)]),
-        base=np.concatenate([one.base[:, own] for one, own in zip(seeds, order, strict=True)]),
+    return join_runs(
+        [
+            replace(
+                one,
+                participants=one.participants[own], units=one.units[own], truth=one.truth[own],
+                scores=one.scores[:, own], folds=one.folds[:, own], base=one.base[:, own],
+            )
+            for one, own in zip(seeds, order, strict=True)
+        ]
     )  # fmt: skip
 
 

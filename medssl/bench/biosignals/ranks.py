@@ -18,6 +18,7 @@ from medssl.evaluation.statistics import (
     jackknife_groups,
     jackknife_interval,
 )
+from medssl.evaluation.units import spread_rows
 
 PER_PARTICIPANT = 8
 """Records of a participant that count, evenly spaced: one long recording must not be the corpus."""
@@ -56,7 +57,8 @@ def measure(
         seed: Deals participants out to the groups of the jackknife, and of the bootstrap.
     """
     base = embeddings[BASE][0]
-    rows = evenly(base.participants, held_out)
+    rows = np.flatnonzero(np.isin(base.participants, list(held_out)))
+    rows = rows[spread_rows(base.participants[rows], PER_PARTICIPANT)]
     people = base.participants[rows]
     dealt = jackknife_groups(people, groups=GROUPS, seed=seed)
     count = len(np.unique(people))
@@ -83,18 +85,6 @@ def measure(
             )
         )
     return found
-
-
-def evenly(participants: np.ndarray, wanted: Sequence[str]) -> np.ndarray:
-    """At most `PER_PARTICIPANT` evenly spaced rows of each wanted participant, ascending."""
-    rows = np.flatnonzero(np.isin(participants, list(wanted)))
-    order = rows[np.argsort(participants[rows], kind="stable")]
-    cuts = np.flatnonzero(participants[order][1:] != participants[order][:-1]) + 1
-    picked = [
-        group[np.linspace(0, len(group) - 1, min(PER_PARTICIPANT, len(group))).round().astype(int)]
-        for group in np.split(order, cuts)
-    ]
-    return np.sort(np.concatenate(picked))
 
 
 def _mean(metrics: Sequence[WeightedMetric]) -> WeightedMetric:

@@ -16,7 +16,7 @@ from medssl.config import merge
 from medssl.errors import StageError
 from medssl.files import read_json, write_json
 
-HEAVY_SEEDS = 3
+UNTRAINED_SEEDS = 3
 """Untrained encoders beside the arms."""
 
 
@@ -63,7 +63,7 @@ def _curves(leg: Leg, base: Arm, options: Options, report: Report) -> dict[str, 
     """Output folders of the finetune stage, by target and in the order of the seeds."""
     from medssl.bench.biosignals.curves import curve_jobs
 
-    jobs = [job for _, job in curve_jobs(leg, base, options.seeds, options.root)]
+    jobs = curve_jobs(leg, base, options.seeds, options.root)
     done = run_jobs(
         jobs, workers=options.workers,
         report=lambda line: report(f"{leg.name}, label curves: {line}"),
@@ -88,9 +88,12 @@ def _score(
     from medssl.evaluation.probes import ProbeConfig
     from medssl.reduction.selection import Selection
     from medssl.sampling.splits import TRAIN, SplitConfig, assign_splits
+    from medssl.stages.embed import EMBEDDINGS
     from medssl.stages.ingest import store_folder
+    from medssl.stages.pretrain import BUNDLE
     from medssl.stages.reduce import SELECTION
     from medssl.store import Store
+    from medssl.store.schema import PARTICIPANT
 
     leg = result.leg
     store = Store.open(store_folder(folders["ingest"]))
@@ -98,20 +101,20 @@ def _score(
     rows = Selection.read(folders["reduce"] / SELECTION).rows(store, store.rows(modality=modality))
     split = SplitConfig.model_validate(leg.config.pipeline["split"])
     splits = assign_splits(store.participants, split)
-    people = set(store.column("participant", rows).tolist())
+    people = set(store.column(PARTICIPANT, rows).tolist())
     result.store_digest, result.records = store.digest, len(rows)
     for name in people:
         result.participants[splits[name]] = result.participants.get(splits[name], 0) + 1
     embeddings: dict[str, list[Embeddings]] = {}
     for run in result.runs:
         embeddings.setdefault(run.arm, []).append(
-            Embeddings.read(run.folders["embed"] / "embeddings.parquet")
+            Embeddings.read(run.folders["embed"] / EMBEDDINGS)
         )
     trained = [name for name in people if splits[name] == TRAIN]
-    fit_rows = rows[[splits[p] == TRAIN for p in store.column("participant", rows)]]
-    base_bundle = result.runs[0].folders["pretrain"] / "bundle"
+    fit_rows = rows[[splits[p] == TRAIN for p in store.column(PARTICIPANT, rows)]]
+    base_bundle = result.runs[0].folders["pretrain"] / BUNDLE
     report(f"{leg.name}: baselines")
-    untrained = untrained_embeddings(store, rows, fit_rows, base_bundle, seeds=HEAVY_SEEDS)
+    untrained = untrained_embeddings(store, rows, fit_rows, base_bundle, seeds=UNTRAINED_SEEDS)
     tables = baseline_tables(store, rows, modality)
     rocket = minirocket_features(store, rows, fit_rows=fit_rows, seed=0)
     report(f"{leg.name}: scores")

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
-import pandas as pd
 
 from medssl.bench.biosignals.arms import BASE
 from medssl.evaluation.baselines import (
@@ -23,6 +19,7 @@ from medssl.evaluation.minirocket import ridge_config
 from medssl.evaluation.predictions import Predictions
 from medssl.evaluation.probe import Entry, predict_entries
 from medssl.evaluation.probes import ProbeConfig
+from medssl.evaluation.scoring import each_run
 from medssl.evaluation.statistics import Interval, Replicates, resample
 from medssl.store import Store
 
@@ -148,7 +145,7 @@ def _score(
             metric=metric,
             features=name,
             interval=drawn.interval(name, level=config.level, reading=metric.reading),
-            seeds=each_seed(metric, predictions),
+            seeds=each_run(metric, predictions),
             difference=difference(drawn, name, BASE, metric, config.level),
             n_fit=predictions.n_fit,
         )
@@ -163,44 +160,3 @@ def difference(
     if first == second:
         return None
     return drawn.difference(first, second, level=level, reading=metric.reading)
-
-
-def each_seed(metric: Metric, predictions: Predictions) -> tuple[float, ...]:
-    """The metric of each run alone, on all scored rows."""
-    everyone = np.ones((1, len(predictions.participants)))
-    values = []
-    for run in range(len(predictions.scores)):
-        one = _one_run(predictions, run)
-        values.append(float(weighted_metric(metric, one)(everyone)[0]))
-    return tuple(values)
-
-
-def _one_run(predictions: Predictions, run: int) -> Predictions:
-    here = slice(run, run + 1)
-    return replace(
-        predictions,
-        scores=predictions.scores[here],
-        folds=predictions.folds[here],
-        base=predictions.base[here],
-    )
-
-
-def to_frame(scores: Sequence[Score]) -> pd.DataFrame:
-    """Scores as a table of numbers, one row each."""
-    rows: list[dict[str, Any]] = []
-    for one in scores:
-        row: dict[str, Any] = {
-            "target": one.target, "metric": one.metric.name, "features": one.features,
-            "value": one.interval.value, "low": one.interval.low, "high": one.interval.high,
-            "n": one.interval.n_participants, "n_fit": one.n_fit, "verdict": one.verdict,
-        }  # fmt: skip
-        for number, value in enumerate(one.seeds):
-            row[f"seed {number}"] = value
-        if one.difference is not None:
-            row |= {
-                "difference": one.difference.value,
-                "difference_low": one.difference.low,
-                "difference_high": one.difference.high,
-            }
-        rows.append(row)
-    return pd.DataFrame(rows)

@@ -18,6 +18,7 @@ from medssl.errors import StageError
 from medssl.evaluation.embeddings import Embeddings
 from medssl.evaluation.probes import ProbeConfig
 from medssl.sampling.splits import TRAIN, VALIDATION, SplitConfig, assign_splits
+from medssl.stages.embed import EMBEDDINGS
 from medssl.stages.ingest import store_folder
 from medssl.store import Store
 
@@ -71,9 +72,7 @@ def tune(
             "fit_on": [TRAIN], "score_on": [VALIDATION], "bootstrap": 100,
         }
     )  # fmt: skip
-    embeddings = {
-        run.arm: [Embeddings.read(run.folders["embed"] / "embeddings.parquet")] for run in runs
-    }
+    embeddings = {run.arm: [Embeddings.read(run.folders["embed"] / EMBEDDINGS)] for run in runs}
     trained = [name for name, split in splits.items() if split == TRAIN]
     scores, _ = score_arms(
         store, embeddings, [], probe, leg.config.metrics, splits, pretraining=trained
