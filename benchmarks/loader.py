@@ -43,8 +43,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from medssl.contracts import WaveformContract
 from medssl.errors import MedsslError, MissingExtraError, require
-from medssl.records import Contract, Record
+from medssl.records import Record
 from medssl.sampling.pairs import PairConfig, PairSampler
 from medssl.store import Store, write_store
 from medssl.types import Kind, Modality, Rows, Segments
@@ -76,7 +77,7 @@ class Data:
 
     values: Segments
     participants: np.ndarray
-    contract: Contract
+    contract: WaveformContract
 
 
 def make_data(segments: int, participants: int, samples: int = 1280) -> Data:
@@ -88,7 +89,9 @@ def make_data(segments: int, participants: int, samples: int = 1280) -> Data:
     return Data(
         rng.standard_normal((segments, 1, samples), dtype=np.float32),
         np.repeat(names, counts),
-        Contract(modality=Modality.PPG, rate=64, channels=("ppg",), units="counts", length=samples),
+        WaveformContract(
+            modality=Modality.PPG, rate=64, channels=("ppg",), units="counts", length=samples
+        ),
     )
 
 

@@ -71,11 +71,9 @@ def _facts(card: Card, digest: str) -> Iterator[tuple[str, str]]:
     yield "weights", f"{encoder.weights_digest}, {encoder.name}, {encoder.parameters:,} parameters"
     yield (
         "expects",
-        f"{contract.modality.value}, {', '.join(contract.channels)} in {contract.units}, "
-        f"{contract.length} samples at {contract.rate:g} Hz ({contract.seconds:g} s)",
+        f"{contract.modality.value}, {contract.noun}",
     )
-    if contract.filter is not None:
-        yield "filter", contract.filter.label
+    yield from contract.facts[1:]
     for name in _TOLD:
         if name in card.training:
             yield name, str(card.training[name])

@@ -13,6 +13,7 @@ import click
 
 from medssl.bundle_commands import bundle
 from medssl.errors import MedsslError
+from medssl.image_text_commands import chexpert_8x200
 from medssl.version import __version__
 
 EXIT_USER_ERROR = 2
@@ -33,6 +34,7 @@ _STAGES = {
     "rivals": "Store × labels → one table of classical rivals, beside the encoder.",
     "finetune": "Bundle × store × labels → label curve and task bundle.",
     "neighbours": "Embeddings × labels → nearest cases, prompts, retrieval scores.",
+    "zero_shot": "Images × sentences → findings by prompts, retrieval, similarity maps.",
     "audit": "Embeddings, labels, splits → one page of findings, and JSON.",
     "release": "Bundle and what is known about it → bundle with its full card, exports, registry.",
 }
@@ -93,6 +95,7 @@ for _name, _text in _STAGES.items():
 
 
 cli.add_command(bundle)
+cli.add_command(chexpert_8x200)
 
 
 def _run(
@@ -247,6 +250,42 @@ def biosignals(
         tune_bench(legs or LEGS, options, report=click.echo)
         return
     page = run_bench(legs or (*LEGS, MOMENTS), options, out, report=click.echo)
+    click.echo(page.read_text(encoding="utf-8"))
+
+
+@bench.command()
+@click.option(
+    "--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True,
+    help="Folder with one folder for each data set.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("docs/results/radiographs.md"),
+    show_default=True, help="The page; figures and numbers stand beside it.",
+)  # fmt: skip
+@click.option(
+    "--root", type=click.Path(path_type=Path), default=Path("medssl-runs/bench-radiographs"),
+    show_default=True, help="Outputs; started again, it goes on from there.",
+)  # fmt: skip
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--steps", type=click.IntRange(1), help="Of every arm, instead of the file's own.")
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
+@click.option(
+    "--part", "parts", type=click.Choice(["labels", "pairs", "tables"]), multiple=True,
+    help="Only these.",
+)  # fmt: skip
+@click.option("--arm", "arms", multiple=True, help="Only ConVIRT and these.")
+@click.option("--curves/--no-curves", default=True, show_default=True, help="Label curves.")
+def radiographs(
+    data: Path, out: Path, root: Path, seeds: int, steps: int | None, workers: int,
+    parts: tuple[str, ...], arms: tuple[str, ...], curves: bool,
+) -> None:  # fmt: skip
+    """ConVIRT, its switches and image-only rivals, on open chest radiographs and real sentences."""
+    from medssl.bench.radiographs.results import Options
+    from medssl.bench.radiographs.run import run_bench
+    from medssl.bench.radiographs.setting import PARTS
+
+    options = Options(data, root, seeds, steps, workers, arms or None, curves, parts or PARTS)
+    page = run_bench(options, out, report=click.echo)
     click.echo(page.read_text(encoding="utf-8"))
 
 

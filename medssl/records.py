@@ -1,20 +1,14 @@
-"""A record (one stored array or text of one participant) and the contract of an encoder's input."""
+"""A record: one stored array or text of one participant."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
 
-from medssl.arrays import all_finite, channel_names, checked_rate, one_recording, real_numbers
-from medssl.config import StrictModel
-from medssl.errors import ContractError
 from medssl.files import digest_bytes
-from medssl.filters import Filter
-from medssl.types import Array, Modality, ParticipantId, Segments
+from medssl.types import Array, Modality, ParticipantId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +17,8 @@ class Record:
 
     A waveform record is one segment: `data` is float32 of shape (channels, time) in `units`.
     Records that share `recording` were cut from the same recording and are stored side by side.
+    An image is uint8 or uint16 of shape (rows, columns), 0 shown as black and the type's largest
+    number as white. A report is text, one section a line (`medssl.text.report`).
 
     Args:
         participant: Pseudonym of the participant.
@@ -43,6 +39,10 @@ class Record:
         source: Name of the configured source that it came from, such as `"ppg_bp"`.
         filter: What was filtered out before resampling, as JSON; None when nothing was.
         overlap: Seconds that neighbouring segments of the recording share; None when not known.
+        view: Projection of a radiograph, such as `"PA"`, `"AP"` or `"lateral"`, if known.
+        time: When a study was made, in days from any fixed day of its participant; None when not
+            known. Only orders and differences inside a participant mean something.
+        display: What was done to an image's pixels, in order, as a JSON list.
     """
 
     participant: ParticipantId
@@ -62,6 +62,9 @@ class Record:
     source: str = ""
     filter: str | None = None
     overlap: float | None = None
+    view: str | None = None
+    time: float | None = None
+    display: str | None = None
     grades: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -82,98 +85,3 @@ class Record:
         array = np.ascontiguousarray(self.data, dtype=self.data.dtype.newbyteorder("<"))
         head = f"{array.dtype.str}{array.shape}".encode()
         return digest_bytes(head + array.tobytes())
-
-
-class Contract(StrictModel):
-    """What an encoder expects of its input; saved inside every bundle.
-
-    An array that breaks it is refused, never silently repaired.
-    """
-
-    modality: Modality
-    rate: PositiveFloat = Field(description="samples per second (Hz)")
-    channels: tuple[str, ...] = Field(min_length=1, description="names, in order")
-    units: str = Field(description="physical unit of the samples")
-    length: PositiveInt = Field(description="samples in one segment")
-    overlap: NonNegativeFloat = Field(
-        0.0, description="seconds that neighbouring segments of one recording share"
-    )
-    filter: Filter | None = Field(
-        None, description="applied at the recording's own rate, before resampling"
-    )
-    resampling: str = Field(
-        "polyphase (scipy.signal.resample_poly, Kaiser window, beta 5.0)",
-        description="how ingest brought recordings to `rate`",
-    )
-    normalisation: str = Field(
-        "per segment and channel: subtract the mean, divide by the population standard "
-        "deviation; a constant channel becomes zeros",
-        description="applied by the encoder itself, to the resampled segment",
-    )
-
-    @field_validator("filter", mode="before")
-    @classmethod
-    def _read_filter(cls, value: Any) -> Any:
-        """Bundles of before there were filters say "none" in words."""
-        return None if value == "none" else value
-
-    @property
-    def seconds(self) -> float:
-        """Duration of one segment (seconds)."""
-        return self.length / self.rate
-
-    @property
-    def step(self) -> int:
-        """Samples between the starts of neighbouring segments."""
-        return max(1, self.length - round(self.overlap * self.rate))
-
-    def check(
-        self,
-        array: Any,
-        *,
-        rate: float,
-        channels: Sequence[str],
-        units: str | None = None,
-    ) -> None:
-        """Refuse an input that breaks the contract.
-
-        Args:
-            array: Waveform of shape (channels, time), at least one segment long.
-            rate: Its samples per second (Hz).
-            channels: Its channel names, in order.
-            units: Its unit; None trusts that it is the contract's.
-
-        Raises:
-            ContractError: Says what is wrong, and how to put it right.
-        """
-        values, names, found = real_numbers(array), channel_names(channels), checked_rate(rate)
-        remedy = f"pass it through prepare(signal, rate={found:g}, channels={list(names)}, units=…)"
-        if not np.isclose(found, self.rate, rtol=1e-6):
-            msg = f"the signal has {found:g} Hz and this encoder expects {self.rate:g} Hz: {remedy}"
-            raise ContractError(msg)
-        if names != self.channels:
-            msg = (
-                f"the channels are {list(names)} and this encoder expects {list(self.channels)}: "
-                f"name them so, or {remedy} to select and order them"
-            )
-            raise ContractError(msg)
-        if units is not None and units != self.units:
-            msg = f"the signal is in {units} and this encoder expects {self.units}: {remedy}"
-            raise ContractError(msg)
-        one_recording(values, names)
-        if values.shape[1] < self.length:
-            msg = (
-                f"the signal has {values.shape[1]} samples and one segment needs {self.length} "
-                f"({self.seconds:g} s at {self.rate:g} Hz): give a longer recording"
-            )
-            raise ContractError(msg)
-        all_finite(values)
-
-    def cut(self, array: Any) -> Segments:
-        """Segments of a recording that keeps the contract, shape (segments, channels, length).
-
-        They share `overlap` seconds; a tail that is shorter than a segment is left out.
-        """
-        signal = np.asarray(array, dtype=np.float32)
-        windows = np.lib.stride_tricks.sliding_window_view(signal, self.length, axis=1)
-        return windows[:, :: self.step].transpose(1, 0, 2).copy()

@@ -43,6 +43,7 @@ DIGEST_TAG: Final = "medssl.bundle"
 PRIVATE_KEYS: Final = frozenset(
     {"path", "root", "store", "table", "inputs", "pattern", "pseudonym_key", "include", "salt"}
     | {"aliases", "replace", "values"}  # names of people, and cells as they stand in tables
+    | {"prompts"}  # a path
 )
 """Settings that may hold an identifier or a secret; they are never sent to MLflow."""
 

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     IMAGE = "image"
     VOLUME = "volume"
     TEXT = "text"
+    TABLE = "table"
 
 
 class Modality(StrEnum):
@@ -42,6 +43,8 @@ class Modality(StrEnum):
     RADIOGRAPH = "radiograph"
     VOLUME = "volume"
     REPORT = "report"
+    TABLE = "table"
+    """A row of labels for each record of another modality; no record of its own."""
 
     @property
     def kind(self) -> Kind:
@@ -56,4 +59,5 @@ _KINDS = {
     Modality.RADIOGRAPH: Kind.IMAGE,
     Modality.VOLUME: Kind.VOLUME,
     Modality.REPORT: Kind.TEXT,
+    Modality.TABLE: Kind.TABLE,
 }

@@ -115,6 +115,103 @@ def pipeline_file(tmp_path) -> Path:
     return path
 
 
+CONVIRT = {
+    "name": "images and reports",
+    "split": {"train": 0.5, "validation": 0.1, "test": 0.4},
+    "tracking": {"enabled": False},
+    "stages": {
+        "pretrain": {
+            "modality": "radiograph",
+            "method": "convirt",
+            "encoder": {
+                "name": "resnet2d", "width": 4, "block": "basic", "blocks": [1, 1, 1, 1],
+                "stem": "small",
+            },
+            "views": {"size": 16},
+            "partner": {
+                "encoder": {
+                    "name": "text_transformer", "vocabulary": 200, "width": 16, "depth": 1,
+                    "heads": 2, "tokens": 16,
+                },
+            },
+            "head": {"hidden": 16, "out": 8},
+            "pairs": {"level": "study", "partner": "report"},
+            "optimiser": {"learning_rate": 0.003, "schedule": "constant"},
+            "batch_size": 16,
+            "steps": 40,
+            "accelerator": "cpu",
+        },
+    },
+}  # fmt: skip
+"""ConVIRT in small: seconds, and an encoder that has learned a little."""
+
+
+@pytest.fixture(scope="session")
+def image_text_store(tmp_path_factory) -> Path:
+    """Synthetic: 60 participants, the lower half of an image is bright where there is fluid.
+
+    Each has one study of one image and a report, every third a second study; the side of the fluid
+    is in neither label. Effusion is labelled 1 or 0, mass by chance, and both are missing at times.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from medssl.records import Record
+    from medssl.store import write_store
+    from medssl.types import Modality, ParticipantId
+
+    generator = np.random.default_rng(0)
+    records, labels = [], {}
+    for number in range(60):
+        for study in range(1 + (number % 3 == 0)):
+            fluid = bool(generator.integers(2))
+            pixels = generator.normal(60, 20, size=(16, 12 + 2 * (number % 3)))
+            pixels[8:] += 120 * fluid
+            said = "There is a pleural effusion." if fluid else "No pleural effusion."
+            beside = ["Heart size is normal.", "The bones are intact."][number % 2]
+            told = {
+                "participant": ParticipantId(f"p{number:03d}"), "session": f"s{study}",
+                "study": f"p{number:03d}-{study}", "source_digest": "0" * 32, "source": "synthetic",
+            }  # fmt: skip
+            image = Record(
+                recording=f"image {number}-{study}", modality=Modality.RADIOGRAPH, view="PA",
+                data=pixels.clip(0, 255).astype(np.uint8), **told,
+            )  # fmt: skip
+            records += [image, Record(
+                recording=f"report {number}-{study}", modality=Modality.REPORT,
+                data=f"FINDINGS: {said} {beside}", **told,
+            )]  # fmt: skip
+            labels[image.name] = {"effusion": float(fluid), "mass": float(generator.integers(2))}
+    frame = pd.DataFrame.from_dict(labels, orient="index")
+    frame.iloc[0, 0] = frame.iloc[3, 1] = np.nan
+    sex = pd.DataFrame({"sex": np.resize(["F", "M"], 60)}, index=[f"p{n:03d}" for n in range(60)])
+    path = tmp_path_factory.mktemp("image_text") / "store"
+    return write_store(path, records, participants=sex, labels=frame).path
+
+
+@pytest.fixture(scope="session")
+def image_text_pipeline(tmp_path_factory, image_text_store) -> Path:
+    """The pipeline file of a small ConVIRT run on the synthetic store."""
+    import yaml
+
+    folder = tmp_path_factory.mktemp("convirt")
+    path = folder / "convirt.yaml"
+    path.write_text(yaml.safe_dump({
+        **CONVIRT, "name": "convirt", "root": str(folder / "runs"),
+        "inputs": {"ingest": str(image_text_store)},
+    }, sort_keys=False))  # fmt: skip
+    return path
+
+
+@pytest.fixture(scope="session")
+def image_text_run(image_text_pipeline) -> Path:
+    """Output of a small ConVIRT pretraining: two bundles and two heads."""
+    from medssl.stages.pipeline import run_pipeline
+
+    (*_, step) = run_pipeline(image_text_pipeline)
+    return step.folder.resolve()
+
+
 @pytest.fixture(scope="session")
 def two_ranks(tmp_path_factory):
     """Runs a worker script as two gloo processes: what each of them saved, by rank."""

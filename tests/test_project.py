@@ -117,15 +117,15 @@ def test_the_readme_embeds_a_recording(root, tmp_path):
     import torch
 
     from medssl.bundle import save_bundle
+    from medssl.contracts import WaveformContract
     from medssl.encoders import ResNet1dConfig, build_encoder
-    from medssl.records import Contract
 
     (block,) = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
     config = ResNet1dConfig(channels=1, width=4)
     torch.manual_seed(0)
     save_bundle(
         tmp_path / "bundle", build_encoder(config), encoder=config, provenance={},
-        contract=Contract(modality="ppg", rate=64, channels=("ppg",), units="counts", length=134),
+        contract=WaveformContract(modality="ppg", rate=64, channels=("ppg",), units="counts", length=134),
     )  # fmt: skip
     block = re.sub(r'"medssl-runs/[^"]*"', repr(str(tmp_path / "bundle")), block)
     names = {"recording": np.random.default_rng(0).normal(size=(1, 1250))}

@@ -2,13 +2,16 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from medssl.contracts import WaveformContract
 from medssl.errors import ContractError
 from medssl.filters import Filter
 from medssl.ingest.waveforms.segment import cut
-from medssl.records import Contract, Record
+from medssl.records import Record
 from medssl.types import Modality
 
-CONTRACT = Contract(modality="ppg", rate=64, channels=("red", "green"), units="counts", length=128)
+CONTRACT = WaveformContract(
+    modality="ppg", rate=64, channels=("red", "green"), units="counts", length=128
+)
 
 
 def record(**changes):
@@ -81,14 +84,14 @@ def test_segments_are_cut_as_at_ingest():
 def test_a_contract_survives_being_written():
     full = CONTRACT.model_copy(update={"filter": Filter(low=0.5, notch=50), "overlap": 0.5})
     for contract in (CONTRACT, full):
-        assert Contract.model_validate_json(contract.model_dump_json()) == contract
+        assert WaveformContract.model_validate_json(contract.model_dump_json()) == contract
 
 
 def test_contracts_of_before_there_were_filters_are_read():
     values = CONTRACT.model_dump(mode="json", exclude={"filter", "overlap"})
-    assert Contract.model_validate({**values, "filter": "none"}) == CONTRACT
+    assert WaveformContract.model_validate({**values, "filter": "none"}) == CONTRACT
     with pytest.raises(ValidationError):
-        Contract.model_validate({**values, "filter": "band-pass"})
+        WaveformContract.model_validate({**values, "filter": "band-pass"})
 
 
 def test_a_filter_makes_another_record():

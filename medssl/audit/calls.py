@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import combinations
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from medssl.audit.occlusion import recorded_scores
 from medssl.evaluation.baselines import demographic_features
 
 PRETRAINING = "pretraining"
+_LARGEST_GAP: Final = 2.0
+"""Two points at opposite ends of the sphere are 2 apart, which no gap exceeds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +100,17 @@ def predictions_by_group(inputs: AuditInputs) -> Iterator[Call]:
 
 
 def other_modalities(inputs: AuditInputs) -> Iterator[Call]:
-    """The embeddings and those of another modality."""
+    """The embeddings and those of another modality, and modalities that share a space.
+
+    A gap between projections is what contrastive training leaves: it is told, and warned of only
+    where the configuration names a threshold.
+    """
     own = inputs.embeddings.metadata.get("modality", "embeddings")
     for name, other in inputs.others.items():
         yield call(inputs.embeddings, other, names=(own, name))
+    told = inputs.config.thresholds.get("modality_gap", {})
+    for (first, one), (second, other) in combinations(inputs.projected.items(), 2):
+        yield call(one, other, names=(first, second), max_gap=told.get("max_gap", _LARGEST_GAP))
 
 
 def attributes(inputs: AuditInputs) -> Iterator[Call]:
@@ -153,6 +163,12 @@ def encoded_scores(inputs: AuditInputs) -> Iterator[Call]:
     """Scores of each target from the records themselves, through the encoder."""
     for scores in recorded_scores(inputs):
         yield call(scores.predict, scores.segments, scores.participants, target=scores.target)
+
+
+def image_uses(inputs: AuditInputs) -> Iterator[Call]:
+    """What the zero_shot stage found out about each score."""
+    for target, found in inputs.image_uses.items():
+        yield call(found, target=target)
 
 
 def probe_table(inputs: AuditInputs) -> list[Call]:

@@ -75,6 +75,8 @@ class AuditInputs:
         targets: What probes predict, to probe again in an audit.
         encoder: The loaded encoder, to encode changed records with.
         others: Embeddings of further modalities in the same space, by name.
+        projected: Projections of several modalities into a space of their own, by name.
+        image_uses: Whether scores of an image–text model need the image, by what is scored.
     """
 
     store: Store
@@ -91,6 +93,8 @@ class AuditInputs:
     targets: tuple[Target, ...] = ()
     encoder: Encoder | None = None
     others: Mapping[str, Embeddings] = field(default_factory=dict)
+    projected: Mapping[str, Embeddings] = field(default_factory=dict)
+    image_uses: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def people(self) -> np.ndarray:

@@ -18,6 +18,7 @@ from medssl.audit.demographic_inference import demographic_inference
 from medssl.audit.dispersion import dispersion
 from medssl.audit.exact_duplicates import exact_duplicates
 from medssl.audit.findings import Finding
+from medssl.audit.image_use import image_use
 from medssl.audit.inputs import AuditInputs
 from medssl.audit.label_errors import label_errors
 from medssl.audit.lidar import lidar
@@ -125,5 +126,6 @@ AUDITS: Final[tuple[Audit, ...]] = (
     Audit("demographic_inference", PRIVACY, demographic_inference, calls.demographics),
     Audit("shortcut_metadata", SHORTCUTS, shortcut_metadata, calls.labels_by_metadata),
     Audit("shortcut_occlusion", SHORTCUTS, shortcut_occlusion, calls.encoded_scores, _OCCLUSION),
+    Audit("image_use", SHORTCUTS, image_use, calls.image_uses),
     Audit("baselines", BASELINES, baselines, calls.probe_table),
 )

@@ -56,6 +56,8 @@ def run_audit(
     targets: Sequence[Target] = (),
     encoder: Encoder | None = None,
     others: Mapping[str, Embeddings] | None = None,
+    projected: Mapping[str, Embeddings] | None = None,
+    image_uses: Mapping[str, Mapping[str, Any]] | None = None,
     config: AuditConfig | None = None,
     meta: Mapping[str, JsonValue] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -82,6 +84,8 @@ def run_audit(
         targets: What probes predict; audits that probe again need them.
         encoder: The encoder of these embeddings, to see whether scores follow the records.
         others: Embeddings of other modalities in the same space, by name.
+        projected: Projections of several modalities into a space of their own, by name.
+        image_uses: `ImageUse.to_dict` of each score of an image–text model, by what is scored.
         config: Which audits, thresholds, seed.
         meta: More to show at the foot of the page, such as the bundle's digest.
         progress: Called with (audits done, audits in all).
@@ -97,7 +101,7 @@ def run_audit(
         config=config or AuditConfig(), pretraining=pretraining_participants, scored=scored,
         untrained=untrained, probes=probe_rows(probe_table), differences=differences,
         predictions=predictions or {}, targets=tuple(targets), encoder=encoder,
-        others=others or {},
+        others=others or {}, projected=projected or {}, image_uses=image_uses or {},
     )  # fmt: skip
     _ = inputs.embedded  # a store that is not theirs is an error, and no finding
     return _report(inputs, dict(meta or {}), progress)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import BeforeValidator, Field, JsonValue, SerializeAsAny, ValidationError
 
 from medssl.bundle.manifest import read_object
 from medssl.bundle.names import CONFIG, CONTRACT, FACTS, TASK, TASK_FORMAT
 from medssl.config import StrictModel
+from medssl.contracts import Contract, parse_contract
 from medssl.errors import StoreError
-from medssl.records import Contract
 from medssl.version import __version__
 
 M = TypeVar("M", bound=StrictModel)
@@ -24,6 +24,11 @@ INTENDED_USE: Final = (
     "Research. Embeddings are inputs to models that are fitted and validated on the user's own "
     "labels; they are not a diagnosis."
 )
+
+
+def _contract(value: Any) -> Contract:
+    """A contract of whichever kind."""
+    return value if isinstance(value, Contract) else parse_contract(value)
 
 
 class EncoderFacts(StrictModel):
@@ -137,7 +142,7 @@ class Card(StrictModel):
     """Everything the card says; a part that is None was not measured."""
 
     encoder: EncoderFacts
-    contract: Contract
+    contract: Annotated[SerializeAsAny[Contract], BeforeValidator(_contract)]
     task: str | None = None
     """What a task bundle predicts; None for an encoder."""
     training: dict[str, JsonValue] = Field(default_factory=dict)
@@ -174,7 +179,7 @@ def read_card(folder: Path) -> Card:
         if (folder / FACTS).is_file():
             return Card.model_validate(read_object(folder, FACTS))
         config = read_object(folder, CONFIG)
-        contract = Contract.model_validate(read_object(folder, CONTRACT))
+        contract = parse_contract(read_object(folder, CONTRACT))
         return Card(
             encoder=encoder_facts(config), contract=contract, training=config["provenance"],
             task=_task(folder) if config.get("format") == TASK_FORMAT else None,

@@ -7,7 +7,7 @@ from typing import Any
 
 from medssl.bundle.card import Card, DataFacts, ExportFacts, FindingFacts, ProbeFacts
 from medssl.bundle.names import FACTS
-from medssl.records import Contract
+from medssl.contracts import Contract
 
 NOT_STATED = "not stated"
 
@@ -53,31 +53,15 @@ def _head(card: Card) -> str:
         size += f" and embeddings of length {encoder.dim}"
     return (
         f"# Encoder `{encoder.weights_digest[:12]}`\n\n"
-        f"{encoder.name}, with {size}, for {contract.modality.value} segments of "
-        f"{contract.seconds:g} s, pretrained without labels by {encoder.created_with}."
-    )
-
-
-def contract_rows(contract: Contract) -> tuple[tuple[str, str], ...]:
-    """All that a contract says, for people."""
-    return (
-        ("modality", contract.modality.value),
-        ("channels, in order", ", ".join(contract.channels)),
-        ("units", contract.units),
-        ("filter, before resampling", "none" if contract.filter is None else contract.filter.label),
-        ("rate", f"{contract.rate:g} Hz"),
-        ("resampling", contract.resampling),
-        ("segment", f"{contract.length} samples, {contract.seconds:g} s"),
-        ("overlap of neighbouring segments", f"{contract.overlap:g} s"),
-        ("normalisation", contract.normalisation),
+        f"{encoder.name}, with {size}, for {contract.modality.value} {contract.noun}, "
+        f"pretrained without labels by {encoder.created_with}."
     )
 
 
 def _contract(contract: Contract) -> str:
     return (
-        f"{_table(('', ''), contract_rows(contract))}\n\n"
-        "Input that breaks this is refused. `prepare` selects and orders channels, converts units, "
-        "filters and resamples; normalisation is applied by the encoder itself."
+        f"{_table(('', ''), contract.facts)}\n\n"
+        f"Input that breaks this is refused. {contract.preparation}"
     )
 
 
@@ -162,8 +146,7 @@ def _usage(contract: Contract) -> str:
 import medssl
 
 encoder = medssl.load_encoder("this folder")
-signal = encoder.prepare(recording, rate=rate, channels=channels, units=units)
-embeddings = encoder.embed(signal, rate={contract.rate:g}, channels={list(contract.channels)})
+{contract.usage()}
 ```"""
 
 

@@ -21,9 +21,9 @@ from medssl.bundle.card import ExportFacts
 from medssl.bundle.encoder import Encoder
 from medssl.bundle.loading import load_encoder
 from medssl.bundle.verification import bundle_digest
+from medssl.contracts import Contract, ImageContract, WaveformContract
 from medssl.errors import StageError, require
 from medssl.files import replacing, write_json
-from medssl.records import Contract
 from medssl.types import EmbeddingArray, Segments
 from medssl.views.normalise import zscore
 
@@ -57,16 +57,42 @@ class Written:
 
 
 class RawEncoder(nn.Module):
-    """The encoder with its normalisation: raw segments in the contract's units go in."""
+    """The encoder with its normalisation.
 
-    def __init__(self, encoder: nn.Module) -> None:
+    Raw segments in the contract's units go in, shape (batch, channels, time); or grey images in
+    [0, 1], shape (batch, 1, size, size).
+    """
+
+    def __init__(self, encoder: nn.Module, contract: Contract) -> None:
         super().__init__()
         self.encoder = encoder
+        self.grey = contract if isinstance(contract, ImageContract) else None
 
-    def forward(self, segments: Float[Tensor, "batch channels time"]) -> Float[Tensor, "batch dim"]:
+    def forward(self, segments: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch dim"]:
         """Normalise and embed."""
-        embeddings: Tensor = self.encoder(zscore(segments)).float()
+        if self.grey is None:
+            normalised = zscore(segments)
+        else:
+            normalised = (segments - self.grey.mean) / self.grey.deviation
+        embeddings: Tensor = self.encoder(normalised).float()
         return embeddings
+
+
+def input_shape(contract: Contract) -> tuple[int, ...]:
+    """Shape of one input of an export.
+
+    Raises:
+        StageError: Encoders of this kind cannot be exported.
+    """
+    if isinstance(contract, WaveformContract):
+        return (len(contract.channels), contract.length)
+    if isinstance(contract, ImageContract):
+        return (1, contract.size, contract.size)
+    msg = (
+        f"encoders of {contract.modality} records cannot be exported: their tokens or cells are "
+        "made by medssl; use medssl.load_encoder"
+    )
+    raise StageError(msg)
 
 
 def export_bundle(path: str | Path, to: Format, output: str | Path | None = None) -> Path:
@@ -148,8 +174,10 @@ def check_equal(encoder: Encoder, run: Runner, *, what: str) -> tuple[int, float
         StageError: The outputs differ, or have another shape.
     """
     checked, largest = 0, 0.0
+    reference = RawEncoder(encoder.module, encoder.contract)
     for segments in example_batches(encoder.contract):
-        expected = encoder.embed_segments(segments)
+        with torch.inference_mode():
+            expected = reference(torch.from_numpy(segments).to(encoder.device)).cpu().numpy()
         got = run(segments)
         if got.shape != expected.shape:
             msg = f"{what} gives shape {got.shape} instead of {expected.shape}: it is not written"
@@ -169,7 +197,7 @@ def check_equal(encoder: Encoder, run: Runner, *, what: str) -> tuple[int, float
 def example_batches(contract: Contract) -> Iterator[Segments]:
     """Segments to compare on: noise of several scales and offsets, a constant one; one or three."""
     generator = np.random.default_rng(0)
-    shape = (len(contract.channels), contract.length)
+    shape = input_shape(contract)
     for size in _BATCHES:
         for scale, offset in ((1.0, 0.0), (1e-3, 0.0), (300.0, 2048.0)):
             yield (generator.normal(size=(size, *shape)) * scale + offset).astype(np.float32)
@@ -181,8 +209,8 @@ def example_batches(contract: Contract) -> Iterator[Segments]:
 def _traced(encoder: Encoder) -> Any:
     """The exported program: any batch size, without notes of where its source code stands."""
     contract = encoder.contract
-    example = torch.zeros(2, len(contract.channels), contract.length)
-    module = RawEncoder(encoder.module).eval()
+    example = torch.zeros(2, *input_shape(contract))
+    module = RawEncoder(encoder.module, contract).eval()
     try:
         with torch.no_grad():
             program = torch.export.export(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,13 +18,21 @@ from medssl.bundle.names import (
     CONTRACT,
     FORMAT,
     TASK_FORMAT,
+    TOKENIZER,
     WEIGHTS,
 )
 from medssl.bundle.weights import load_weights, read_shapes
-from medssl.encoders import EncoderConfig, SignalEncoder, build_encoder, parse_encoder_config
+from medssl.contracts import Contract, WaveformContract, parse_contract
+from medssl.encoders import (
+    BaseEncoder,
+    EncoderConfig,
+    build_encoder,
+    kind_of,
+    parse_encoder_config,
+)
 from medssl.errors import StoreError
 from medssl.files import digest_file
-from medssl.records import Contract
+from medssl.text.tokenizer import Tokenizer
 from medssl.version import __version__
 
 _ALWAYS_ALLOWED: Final = 100_000
@@ -87,7 +95,7 @@ def load_encoder(path: str | Path, *, device: str | None = None) -> Encoder:
     contract_values = read_object(folder, CONTRACT)
     manifest = read_manifest(folder)
     if manifest is not None:
-        check_files(folder, manifest, (CONFIG, CONTRACT, WEIGHTS))
+        check_files(folder, manifest, present(folder, (CONFIG, CONTRACT, WEIGHTS, TOKENIZER)))
     elif config["version"] > 1:
         msg = f"the bundle at {folder} is damaged: its list of files is gone; copy the bundle again"
         raise StoreError(msg)
@@ -96,17 +104,31 @@ def load_encoder(path: str | Path, *, device: str | None = None) -> Encoder:
         msg = f"{weights} is absent or was changed after it was saved: copy the bundle again"
         raise StoreError(msg)
     try:
-        contract = Contract.model_validate(contract_values)
+        contract = parse_contract(contract_values)
         encoder = parse_encoder_config(config["encoder"])
         check_encoder(encoder, contract, read_shapes(weights))
         # The weights drawn here are replaced at once: the caller's randomness goes on untouched.
         with torch.random.fork_rng(devices=[]):
             module = build_encoder(encoder)
         load_weights(module, weights)
+        tokenizer = read_tokenizer(folder)
     except (ValueError, RuntimeError, TypeError, OverflowError, KeyError) as error:
         msg = f"the bundle at {folder} does not fit medssl {__version__}: {first_reason(error)}"
         raise StoreError(msg) from error
-    return Encoder(module, contract, digest=config["weights_digest"], device=device)
+    return Encoder(
+        module, contract, digest=config["weights_digest"], device=device, tokenizer=tokenizer
+    )
+
+
+def present(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Those files of a bundle that are always there, and its tokenizer when it has one."""
+    return tuple(name for name in names if name != TOKENIZER or (folder / TOKENIZER).exists())
+
+
+def read_tokenizer(folder: Path) -> Tokenizer | None:
+    """The tokenizer of a text encoder's bundle; None in other bundles."""
+    path = folder / TOKENIZER
+    return Tokenizer.from_json(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def first_reason(error: Exception) -> str:
@@ -134,9 +156,12 @@ def check_encoder(
     Raises:
         ValueError: They do not belong together.
     """
-    if encoder.channels != len(contract.channels):
+    if kind_of(encoder) is not contract.modality.kind:
+        msg = f"{encoder.name} is no encoder of {contract.modality} records"
+        raise ValueError(msg)
+    if isinstance(contract, WaveformContract) and encoder.channels != len(contract.channels):  # type: ignore[union-attr]
         count = len(contract.channels)
-        msg = f"the encoder takes {encoder.channels} channel(s) and the contract has {count}"
+        msg = f"the encoder takes {encoder.channels} channel(s) and the contract has {count}"  # type: ignore[union-attr]
         raise ValueError(msg)
     elements = sum(math.prod(shape) for shape in shapes.values())
     for name, value in encoder:
@@ -156,7 +181,7 @@ def check_encoder(
 def _shapes_without_memory(encoder: EncoderConfig) -> dict[str, tuple[int, ...]]:
     try:
         with torch.device("meta"):
-            module: SignalEncoder = build_encoder(encoder)
+            module: BaseEncoder = build_encoder(encoder)
     except (NotImplementedError, RuntimeError) as error:
         if "meta" not in str(error):
             raise

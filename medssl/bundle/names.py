@@ -15,6 +15,16 @@ BUNDLE_VERSION: Final = 2
 WEIGHTS: Final = "model.safetensors"
 CONFIG: Final = "config.json"
 CONTRACT: Final = "contract.json"
+TOKENIZER: Final = "tokenizer.json"
+"""Of a text encoder."""
 CARD: Final = "card.md"
 FACTS: Final = "card.json"
 FILES: Final = "files.json"
+
+# What pretraining leaves beside each other.
+BUNDLE: Final = "bundle"
+HEAD: Final = "head.safetensors"
+"""The projection head, which is not in the bundle; kept to be probed beside the encoder."""
+PARTNER_BUNDLE: Final = "partner_bundle"
+"""The encoder of the second modality, where there is one."""
+PARTNER_HEAD: Final = "partner_head.safetensors"

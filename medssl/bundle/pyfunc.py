@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import torch
 
 from medssl.bundle.encoder import Encoder
+from medssl.bundle.exports import RawEncoder, input_shape
 from medssl.bundle.loading import load_encoder
 from medssl.errors import ContractError
 from medssl.types import EmbeddingArray
 
+_BATCH: Final = 256
+
 
 class SegmentModel:
-    """Embeds raw segments that keep the contract, shape (n, channels, time)."""
+    """Embeds raw segments or grey images that keep the contract, shape (n, *shape of one)."""
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
@@ -22,26 +26,34 @@ class SegmentModel:
         """Embed segments; rate, channels and units are the caller's promise.
 
         Args:
-            model_input: Segments in the contract's units, shape (n, channels, time).
+            model_input: Segments in the contract's units, shape (n, channels, time), or grey images
+                in [0, 1], shape (n, 1, size, size).
             params: Ignored; MLflow passes it.
 
         Raises:
             ContractError: The shape is not the contract's, or a sample is not finite.
         """
-        contract = self.encoder.contract
-        wanted = (len(contract.channels), contract.length)
+        wanted = input_shape(self.encoder.contract)
+        shown = f"(n, {', '.join(map(str, wanted))})"
         try:
             segments = np.ascontiguousarray(model_input, dtype=np.float32)
         except (TypeError, ValueError) as error:
-            msg = f"give one array of shape (n, {wanted[0]}, {wanted[1]}) of numbers"
+            msg = f"give one array of shape {shown} of numbers"
             raise ContractError(msg) from error
-        if segments.ndim != 3 or segments.shape[1:] != wanted:
-            msg = f"the segments have shape {segments.shape}, not (n, {wanted[0]}, {wanted[1]})"
+        if segments.shape[1:] != wanted:
+            msg = f"the input has shape {segments.shape}, not {shown}"
             raise ContractError(msg)
         if not np.isfinite(segments).all():
             msg = "some samples are NaN or infinite: leave those segments out"
             raise ContractError(msg)
-        return self.encoder.embed_segments(segments)
+        encoder = self.encoder
+        raw = RawEncoder(encoder.module, encoder.contract)
+        with torch.inference_mode():
+            pieces = [
+                raw(torch.from_numpy(segments[at : at + _BATCH]).to(encoder.device)).cpu()
+                for at in range(0, len(segments), _BATCH)
+            ]
+        return torch.cat(pieces).numpy() if pieces else np.empty((0, encoder.dim), np.float32)
 
 
 def _load_pyfunc(data_path: str) -> SegmentModel:

@@ -14,11 +14,21 @@ from torch import nn
 from medssl.bundle.card import Card, encoder_facts
 from medssl.bundle.card_page import render_card
 from medssl.bundle.manifest import write_manifest
-from medssl.bundle.names import BUNDLE_VERSION, CARD, CONFIG, CONTRACT, FACTS, FORMAT, WEIGHTS
+from medssl.bundle.names import (
+    BUNDLE_VERSION,
+    CARD,
+    CONFIG,
+    CONTRACT,
+    FACTS,
+    FORMAT,
+    TOKENIZER,
+    WEIGHTS,
+)
 from medssl.bundle.weights import save_weights
+from medssl.contracts import Contract
 from medssl.encoders import EncoderConfig
 from medssl.files import publish_folder, write_json
-from medssl.records import Contract
+from medssl.text.tokenizer import Tokenizer
 from medssl.version import __version__
 
 
@@ -47,6 +57,7 @@ def save_bundle(
     encoder: EncoderConfig,
     contract: Contract,
     provenance: Mapping[str, Any],
+    tokenizer: Tokenizer | None = None,
 ) -> str:
     """Write a bundle folder, atomically.
 
@@ -56,6 +67,7 @@ def save_bundle(
         encoder: How to build it again.
         contract: What it expects of its input.
         provenance: What the card tells: method, data digest, steps, seed. No identifiers.
+        tokenizer: Of a text encoder.
 
     Returns:
         Digest of the weights.
@@ -73,6 +85,8 @@ def save_bundle(
         }
         write_json(folder / CONFIG, config)
         write_json(folder / CONTRACT, contract.model_dump(mode="json"))
+        if tokenizer is not None:
+            (folder / TOKENIZER).write_text(tokenizer.to_json(), encoding="utf-8")
         dim = getattr(module, "dim", None)
         write_card(
             folder,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from medssl.bundle.manifest import (
     digest_sha256,
     files_below,
@@ -15,9 +13,9 @@ from medssl.bundle.manifest import (
 )
 from medssl.bundle.names import CONFIG, CONTRACT, FACTS, FILES, TASK, WEIGHTS
 from medssl.bundle.weights import read_shapes
+from medssl.contracts import parse_contract
 from medssl.errors import StoreError
 from medssl.files import digest_file
-from medssl.records import Contract
 
 _FAMILY = "medssl-"
 
@@ -88,10 +86,10 @@ def bundle_digest(path: str | Path) -> str:
 def _contents(folder: Path, weights_digest: object) -> list[str]:
     problems = []
     try:
-        Contract.model_validate(read_object(folder, CONTRACT))
+        parse_contract(read_object(folder, CONTRACT))
     except StoreError as error:
         problems.append(str(error))
-    except ValidationError:
+    except ValueError:
         problems.append(f"{CONTRACT} is not a contract")
     weights = folder / WEIGHTS
     if not weights.is_file() or digest_file(weights) != weights_digest:

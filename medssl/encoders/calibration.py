@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import update_bn
 
+from medssl.batches import ModelInput
 
-def calibrate_batch_norm(encoder: nn.Module, batches: Iterable[Tensor]) -> None:
+
+def calibrate_batch_norm(encoder: nn.Module, batches: Iterable[ModelInput]) -> None:
     """Replace running means and variances by their averages over `batches`.
 
     While training, the running statistics follow augmented views and weights that keep moving, so
@@ -19,8 +22,8 @@ def calibrate_batch_norm(encoder: nn.Module, batches: Iterable[Tensor]) -> None:
 
     Args:
         encoder: Changed in place, and left in evaluation mode.
-        batches: Normalised segments, each of shape (batch, channels, time).
+        batches: Normalised inputs, such as segments of shape (batch, channels, time).
     """
     with torch.inference_mode():
-        update_bn(batches, encoder)
+        update_bn(cast(Iterable[Any], batches), encoder)
     encoder.eval()

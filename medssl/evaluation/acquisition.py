@@ -19,7 +19,7 @@ MAX_CATEGORIES = 50
 
 
 def acquisition_features(store: Store, rows: Rows) -> FeatureTable:
-    """Site, device, source, rate, size, units, start, quality, and how much there is of each.
+    """Site, device, source, view, rate, size, units, start, quality, and how much there is of each.
 
     A label that these predict can be learned from how it was recorded: an encoder must beat them
     before its score says anything about physiology.
@@ -35,6 +35,7 @@ def acquisition_features(store: Store, rows: Rows) -> FeatureTable:
         "rate": store.column(schema.RATE, rows),
         "size": np.array([np.prod(shape) if shape else 0 for shape in shapes], dtype=np.float64),
         "start": store.column(schema.START, rows),
+        "time": store.column(schema.TIME, rows),
         "quality": store.column(schema.QUALITY, rows).astype(np.float64),
         "records": owners.map(owners.value_counts()).to_numpy(np.float64),
         "recordings": owners.map(recordings.groupby(owners.to_numpy()).nunique()).to_numpy(
@@ -42,7 +43,7 @@ def acquisition_features(store: Store, rows: Rows) -> FeatureTable:
         ),
     }
     parts = [pd.DataFrame(numbers)]
-    for name in (schema.SOURCE, schema.SITE, schema.DEVICE, schema.UNITS):
+    for name in (schema.SOURCE, schema.SITE, schema.DEVICE, schema.UNITS, schema.VIEW):
         column = pd.Series(store.column(name, rows), name=name, dtype=object)
         common = column.value_counts().index[:MAX_CATEGORIES]
         parts.append(encode(column.where(column.isin(common) | column.isna(), "rest")))

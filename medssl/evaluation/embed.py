@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from medssl.batches import Raw
+from medssl.contracts import Contract
 from medssl.errors import ContractError, StageError
 from medssl.evaluation.embeddings import Embeddings
 from medssl.evaluation.representation import dead_dimensions
-from medssl.filters import Filter
-from medssl.records import Contract
 from medssl.store.schema import MODALITY, PARTICIPANT, RECORD, SESSION
-from medssl.types import Rows
+from medssl.types import Kind, Rows
 
 if TYPE_CHECKING:
     from medssl.bundle import Encoder
@@ -35,10 +35,10 @@ def embed_store(
     metadata: Mapping[str, str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Embeddings:
-    """Embed records of a store, in the order of `rows`; one batch of segments is held at a time.
+    """Embed records of a store, in the order of `rows`; one batch is held at a time.
 
     Args:
-        encoder: A loaded bundle; it normalises the segments itself.
+        encoder: A loaded bundle; it normalises its input itself.
         store: Where the records are.
         rows: Row numbers of the records.
         batch_size: Records read and embedded at once.
@@ -57,8 +57,8 @@ def embed_store(
     values = np.empty((len(rows), encoder.dim), dtype=np.float32)
     for start in range(0, len(rows), batch_size):
         stop = min(start + batch_size, len(rows))
-        segments = np.asarray(store.read(rows[start:stop]), dtype=np.float32)
-        values[start:stop] = _embed_batch(encoder, segments, names[start:stop], batch_size)
+        raw = encoder.inputs.read(store, rows[start:stop])
+        values[start:stop] = _embed_batch(encoder, raw, names[start:stop], batch_size)
         if progress is not None:
             progress(stop, len(rows))
     described = {
@@ -73,11 +73,9 @@ def embed_store(
     )
 
 
-def _embed_batch(
-    encoder: Encoder, segments: np.ndarray, names: np.ndarray, batch_size: int
-) -> np.ndarray:
+def _embed_batch(encoder: Encoder, raw: Raw, names: np.ndarray, batch_size: int) -> np.ndarray:
     # Checked first, because some layers turn NaN into a number that looks like an embedding.
-    unreadable = ~np.isfinite(segments).all(axis=(1, 2))
+    unreadable = encoder.inputs.broken(raw)
     if unreadable.any():
         msg = (
             f"embed: {int(unreadable.sum())} record(s) hold NaN or infinite samples, first "
@@ -85,7 +83,7 @@ def _embed_batch(
         )
         raise StageError(msg)
     try:
-        outputs = encoder.embed_segments(segments, batch_size=batch_size)
+        outputs = encoder.embed_raw(raw, batch_size=batch_size)
     except ContractError as error:
         msg = f"embed: records {names[0]} … {names[-1]}: {error}"
         raise ContractError(msg) from error
@@ -103,7 +101,7 @@ def check_contract(contract: Contract, store: Store, rows: Rows) -> None:
     """Refuse records that an encoder does not expect, naming every difference.
 
     Raises:
-        ContractError: Modality, rate, channels, units, length or filter differ.
+        ContractError: The modality differs, or what its kind of contract fixes.
     """
     modalities = sorted(set(store.column(MODALITY, rows).tolist()))
     if modalities != [contract.modality.value]:
@@ -112,32 +110,15 @@ def check_contract(contract: Contract, store: Store, rows: Rows) -> None:
             f"{contract.modality.value}: choose rows of that modality"
         )
         raise ContractError(msg)
-    found = store.contract(contract.modality.value, rows)
-    differences = [
-        f"{name} {_shown(getattr(found, name))} instead of {_shown(getattr(contract, name))}"
-        for name in ("rate", "channels", "units", "length", "filter")
-        if not _equal(getattr(found, name), getattr(contract, name))
-    ]
+    if contract.modality.kind not in (Kind.WAVEFORM, Kind.IMAGE):
+        return  # texts are read by the encoder's own policy
+    differences = contract.differences(store.contract(contract.modality.value, rows))
     if differences:
         msg = (
             f"the store's {contract.modality.value} records do not fit the encoder: "
             f"{'; '.join(differences)}. Ingest them again with the encoder's values"
         )
         raise ContractError(msg)
-
-
-def _equal(left: object, right: object) -> bool:
-    if isinstance(left, float) and isinstance(right, float):
-        return bool(np.isclose(left, right, rtol=1e-6))
-    return left == right
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, tuple):
-        return "[" + ", ".join(map(str, value)) + "]"
-    if isinstance(value, Filter):
-        return value.label
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _collapse(values: np.ndarray) -> dict[str, str]:

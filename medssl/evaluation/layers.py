@@ -17,7 +17,6 @@ from medssl.encoders.head import ProjectionHeadConfig
 from medssl.evaluation.embeddings import Embeddings
 from medssl.store.schema import PARTICIPANT, RECORD, SESSION
 from medssl.types import Rows
-from medssl.views.normalise import zscore
 
 if TYPE_CHECKING:
     from medssl.bundle import Encoder
@@ -35,12 +34,18 @@ def save_head(path: Path, head: nn.Module, config: ProjectionHeadConfig) -> None
 
 def load_head(path: Path, dim: int) -> nn.Sequential:
     """The projection head that `save_head` wrote, for an encoder with outputs of length `dim`."""
+    head = fresh_head(path, dim)
+    with safe_open(path, framework="pt") as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    head.load_state_dict(state, strict=True)
+    return head
+
+
+def fresh_head(path: Path, dim: int) -> nn.Sequential:
+    """A head of the shape of the one that `save_head` wrote, with new weights."""
     with safe_open(path, framework="pt") as file:
         config = ProjectionHeadConfig.model_validate(json.loads(file.metadata()[_CONFIG]))
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    head = config.build(dim)
-    head.load_state_dict(state, strict=True)
-    return head.eval()
+    return config.build(dim).eval()
 
 
 def spread(names: list[str], count: int) -> list[str]:
@@ -64,7 +69,7 @@ def embed_layers(
     metadata: Mapping[str, str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Embeddings]:
-    """Outputs of earlier layers, averaged over time, and of the projection head.
+    """Outputs of earlier layers, averaged over places, and of the projection head.
 
     Args:
         encoder: A loaded bundle.
@@ -77,15 +82,16 @@ def embed_layers(
         progress: Called with (records done, records in all).
 
     Returns:
-        Embeddings by name, in the order in which a signal meets the layers.
+        Embeddings by name, in the order in which an input meets the layers.
     """
     modules: dict[str, nn.Module] = encoder.module.layers()  # type: ignore[operator]
+    places_first = not getattr(encoder.module, "places_last", True)
     wanted = spread(list(modules), count) if count else []
     held: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, object, Tensor], None]:
         def hook(_: nn.Module, __: object, output: Tensor) -> None:
-            held[name] = output.mean(dim=-1)
+            held[name] = output.mean(dim=1) if places_first else output.flatten(2).mean(dim=-1)
 
         return hook
 
@@ -94,15 +100,16 @@ def embed_layers(
     try:
         with torch.inference_mode():
             for start in range(0, len(rows), batch_size):
-                batch = store.read(rows[start : start + batch_size]).astype(np.float32)
-                output = encoder.module(zscore(torch.from_numpy(batch).to(encoder.device)))
+                part = rows[start : start + batch_size]
+                raw = encoder.inputs.read(store, part)
+                output = encoder.module(encoder.inputs.plain(raw, encoder.device))
                 found = {f"layer {name}": held[name] for name in wanted}
                 if head is not None:
                     found[HEAD] = head.to(encoder.device)(output)
                 for name, values in found.items():
                     parts.setdefault(name, []).append(values.float().cpu().numpy())
                 if progress is not None:
-                    progress(start + len(batch), len(rows))
+                    progress(start + len(part), len(rows))
     finally:
         for handle in hooks:
             handle.remove()

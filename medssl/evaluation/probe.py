@@ -232,7 +232,7 @@ def _store_features(
 
     found = []
     modalities = {Modality(name) for name in store.column(MODALITY, rows).tolist()}
-    waveforms = len(modalities) == 1 and all(m.kind is Kind.WAVEFORM for m in modalities)
+    kinds = {modality.kind for modality in modalities} if len(modalities) == 1 else set()
     if HEART_RATE not in without and modalities in ({Modality.PPG}, {Modality.ECG}):
         # Targets of records need the beats of each of them.
         single = any(target.level != "participant" for target in config.targets)
@@ -242,8 +242,13 @@ def _store_features(
                 per_participant=None if single else 16,
             )
         )  # fmt: skip
-    if STATISTICS not in without and waveforms:
+    if STATISTICS not in without and kinds == {Kind.WAVEFORM}:
         found.append(signal_features(store, rows))
+    if kinds == {Kind.IMAGE}:
+        from medssl.evaluation.image_statistics import image_features, image_shape_features
+
+        tables = (image_features, image_shape_features)
+        found += [t for make in tables if (t := make(store, rows)).name not in without]
     if METADATA not in without:
         found.append(acquisition_features(store, rows))
     return found

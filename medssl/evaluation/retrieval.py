@@ -70,10 +70,10 @@ def cross_modal_retrieval(
         )
         raise StageError(msg)
     links = [
-        _texts(given, len(side), name)
+        link_names(given, len(side), name)
         for given, side, name in ((left_links, left, names[0]), (right_links, right, names[1]))
     ]
-    _check_links(np.concatenate(links), np.concatenate([left.participants, right.participants]))
+    check_links(np.concatenate(links), np.concatenate([left.participants, right.participants]))
     there, back = (f"{a} → {b}" for a, b in (names, names[::-1]))
     if within:
         there, back = (f"{task}, own participant" for task in (there, back))
@@ -120,7 +120,7 @@ def same_label_retrieval(
     find = embeddings.take(known & _among(embeddings.participants, candidates))
     asked = values[known & _among(embeddings.participants, queries)]
     given = values[known & _among(embeddings.participants, candidates)]
-    own, others = _codes(ask.participants, find.participants)
+    own, others = shared_codes(ask.participants, find.participants)
 
     def judge(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         eligible = own[rows, None] != others
@@ -128,7 +128,7 @@ def same_label_retrieval(
         return (distance <= (width or 0.0)) & eligible, eligible
 
     task = f"same {name}" if width is None else f"same {name} (±{width:g})"
-    return _rank(task, ask, find, judge, ks, centre=centre)
+    return rank_candidates(task, ask, find, judge, ks, centre=centre)
 
 
 def identification(
@@ -212,7 +212,9 @@ def _identify(
         same = asking[block, None] == enrolled
         return same, np.ones_like(same)
 
-    return _rank("", everyone.take(rows), everyone.take(gallery), judge, ks, centre=centre)
+    return rank_candidates(
+        "", everyone.take(rows), everyone.take(gallery), judge, ks, centre=centre
+    )
 
 
 def _enrol(
@@ -255,8 +257,8 @@ def _match(
 ) -> Ranking:
     linked = left_links != ""
     ask = left.take(linked)
-    own, others = _codes(ask.participants, right.participants)
-    wanted, given = _codes(left_links[linked], right_links)
+    own, others = shared_codes(ask.participants, right.participants)
+    wanted, given = shared_codes(left_links[linked], right_links)
 
     def judge(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         relevant = wanted[rows, None] == given
@@ -266,10 +268,10 @@ def _match(
             return relevant & (same & ~relevant).any(axis=1, keepdims=True), same
         return relevant, relevant | ~same
 
-    return _rank(task, ask, right, judge, ks)
+    return rank_candidates(task, ask, right, judge, ks)
 
 
-def _rank(
+def rank_candidates(
     task: str,
     queries: Embeddings,
     candidates: Embeddings,
@@ -278,6 +280,16 @@ def _rank(
     *,
     centre: bool = False,
 ) -> Ranking:
+    """Score every query against all candidates by their cosine, in blocks of bounded memory.
+
+    Args:
+        task: Name of the task.
+        queries: What asks.
+        candidates: What is found, of the same dimension.
+        judge: Which candidates are right answers, and which are ranked at all.
+        ks: Ranks at which to cut.
+        centre: Subtract the mean of the candidates before the cosine.
+    """
     origin = None
     if centre and len(candidates):
         origin = candidates.values.mean(axis=0, dtype=np.float64)
@@ -309,8 +321,8 @@ def _among(participants: np.ndarray, wanted: Collection[str] | None) -> np.ndarr
     return np.isin(participants, np.array(sorted(wanted), dtype=np.str_))
 
 
-def _codes(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whole numbers in place of names, the same in both."""
+def shared_codes(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whole numbers in place of names, from 0 in their order, the same in both."""
     inverse = np.unique(np.concatenate([left, right]), return_inverse=True)[1].reshape(-1)
     return inverse[: len(left)], inverse[len(left) :]
 
@@ -323,7 +335,12 @@ def _sittings(owners: np.ndarray, sessions: np.ndarray) -> np.ndarray:
     return sittings
 
 
-def _texts(given: Sequence[str | None] | np.ndarray, count: int, name: str) -> np.ndarray:
+def link_names(given: Sequence[str | None] | np.ndarray, count: int, name: str) -> np.ndarray:
+    """Links as texts, "" for none, shape (count,).
+
+    Raises:
+        StageError: They are not one per record.
+    """
     column = pd.Series(list(given), dtype=object)
     if len(column) != count:
         msg = f"{len(column)} links for {count} {name} embeddings: give one per record"
@@ -332,7 +349,12 @@ def _texts(given: Sequence[str | None] | np.ndarray, count: int, name: str) -> n
     return texts
 
 
-def _check_links(links: np.ndarray, participants: np.ndarray) -> None:
+def check_links(links: np.ndarray, participants: np.ndarray) -> None:
+    """Refuse links that join records of two participants.
+
+    Raises:
+        StageError: There are such links.
+    """
     linked = links != ""
     pairs = np.unique(np.stack([links[linked], participants[linked]], axis=1), axis=0)
     names, counts = np.unique(pairs[:, 0], return_counts=True)

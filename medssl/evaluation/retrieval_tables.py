@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from medssl.errors import StageError
-from medssl.evaluation.retrieval_metrics import HIT, Column
+from medssl.evaluation.retrieval_metrics import HIT, PRECISION, Column
 from medssl.evaluation.statistics import METHODS, Interval, Method, WeightedMetric, resample
 
 Average = Literal["participant", "record"]
@@ -142,14 +142,15 @@ class RetrievalTable:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     def to_markdown(self) -> str:
-        """As a table for people; without hit@1, which equals precision@1."""
+        """As a table for people; without hit@1 beside precision@1, which equals it."""
         lines = [
             "| task | metric | features | value | chance | encoder minus this | queries "
             "| participants | candidates |",
             "|---|---|---|---|---|---|---|---|---|",
         ]
+        first = {row.task for row in self.rows if (row.metric, row.k) == (PRECISION, 1)}
         for row in self.rows:
-            if (row.metric, row.k) == (HIT, 1):
+            if (row.metric, row.k) == (HIT, 1) and row.task in first:
                 continue
             cells = (
                 row.task, metric_name(row.metric, row.k), row.features, _value(row.interval),

@@ -6,32 +6,38 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from medssl.batches import ModelInput
 from medssl.bundle import Encoder
+from medssl.contracts import Contract
 from medssl.encoders import EncoderConfig, build_encoder
 from medssl.encoders.calibration import calibrate_batch_norm
-from medssl.records import Contract
+from medssl.inputs import Inputs
 from medssl.store import Store
+from medssl.text.tokenizer import Tokenizer
 from medssl.types import Rows
-from medssl.views.normalise import zscore
 
 _BATCH = 256
 
 
-def plain_batches(store: Store, rows: Rows, *, limit: int, seed: int) -> Iterator[Tensor]:
-    """Normalised segments without views, at most `limit` of them, drawn once with `seed`.
-
-    Yields:
-        Float32 tensors of shape (batch, channels, time).
-    """
+def plain_batches(
+    inputs: Inputs, store: Store, rows: Rows, *, limit: int, seed: int
+) -> Iterator[ModelInput]:
+    """What an encoder takes of at most `limit` records, without views, drawn once with `seed`."""
     drawn = np.sort(np.random.default_rng(seed).permutation(rows)[:limit])
     for part in np.array_split(drawn, -(-len(drawn) // _BATCH)):
-        yield zscore(torch.from_numpy(store.read(part)))
+        yield inputs.plain(inputs.read(store, part))
 
 
 def untrained_encoder(
-    config: EncoderConfig, contract: Contract, store: Store, rows: Rows, *, limit: int, seed: int
+    config: EncoderConfig,
+    contract: Contract,
+    store: Store,
+    rows: Rows,
+    *,
+    limit: int,
+    seed: int,
+    tokenizer: Tokenizer | None = None,
 ) -> Encoder:
     """An encoder of the same shape with random weights, its batch norm fitted to the same data.
 
@@ -42,9 +48,13 @@ def untrained_encoder(
         rows: Records of the training participants.
         limit: Records used for the batch-norm statistics.
         seed: Of the weights.
+        tokenizer: Of a text encoder.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = build_encoder(config)
-    calibrate_batch_norm(module, plain_batches(store, rows, limit=limit, seed=seed))
-    return Encoder(module, contract, digest=f"untrained-{seed}")
+    encoder = Encoder(
+        module, contract, digest=f"untrained-{seed}", device="cpu", tokenizer=tokenizer
+    )
+    calibrate_batch_norm(module, plain_batches(encoder.inputs, store, rows, limit=limit, seed=seed))
+    return Encoder(module, contract, digest=encoder.digest, tokenizer=tokenizer)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medssl.bundle.card_page import contract_rows
+from medssl.contracts import Contract
 from medssl.finetuning.scale import Scale
-from medssl.records import Contract
 from medssl.version import __version__
 
 _MEANING = {
@@ -31,14 +30,14 @@ def render_card(
 ) -> str:
     """Markdown: what it predicts, how well, what it expects, where it comes from."""
     target = task["target"]["name"]
-    expects = "\n".join(f"| {name} | {value} |" for name, value in contract_rows(contract))
+    expects = "\n".join(f"| {name} | {value} |" for name, value in contract.facts)
     facts = "\n".join(f"| {name} | {value} |" for name, value in provenance.items())
     found = "\n".join(_score(score) for score in scores) or "| not measured | | |"
     classes = f" ({', '.join(scale.classes)})" if scale.classes else ""
     return f"""# Task `{target}` · `{digest[:12]}`
 
-A fine-tuned {encoder} that predicts **{target}** from {contract.modality.value} segments of
-{contract.seconds:g} s. It gives {_MEANING[scale.kind]}{classes}. Written by medssl {__version__}.
+A fine-tuned {encoder} that predicts **{target}** from {contract.modality.value}
+{contract.noun}. It gives {_MEANING[scale.kind]}{classes}. Written by medssl {__version__}.
 
 ## How well
 
@@ -55,8 +54,7 @@ fitted nor used to stop; this bundle is one of these seeds. The label curve stan
 |---|---|
 {expects}
 
-Input that breaks this is refused. `prepare` selects and orders channels, converts units, filters
-and resamples; normalisation is applied by the model itself.
+Input that breaks this is refused. {contract.preparation}
 
 ## Where it comes from
 
@@ -73,8 +71,7 @@ device, it has to be validated first. Its output is not a diagnosis.
 from medssl.finetuning import load_task
 
 model = load_task("this folder")
-signal = model.prepare(recording, rate=rate, channels=channels, units=units)
-model.predict(signal, rate={contract.rate:g}, channels={list(contract.channels)})
+{contract.usage("found = model.predict")}
 ```
 """
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 
 from medssl.bundle import WEIGHTS
-from medssl.encoders import EncoderConfig, SignalEncoder
+from medssl.contracts import Contract
+from medssl.encoders import BaseEncoder, EncoderConfig
 from medssl.errors import StageError
 from medssl.evaluation.predictions import Predictions
 from medssl.evaluation.statistics import METHODS
@@ -20,6 +21,7 @@ from medssl.finetuning.config import BUNDLE, SCRATCH, FinetuneConfig
 from medssl.finetuning.curve import Curve, Skipped, percent, score_curve
 from medssl.finetuning.fractions import nested_subsets, shortage, stratify
 from medssl.finetuning.loop import choose_device, repeatable
+from medssl.finetuning.network import Reader
 from medssl.finetuning.runs import (
     RunKey,
     RunResult,
@@ -30,9 +32,10 @@ from medssl.finetuning.runs import (
 from medssl.finetuning.task import save_task
 from medssl.finetuning.units import LabelledUnits, label_units, split_units
 from medssl.finetuning.validation import check_validation
-from medssl.records import Contract
+from medssl.inputs import make_inputs
 from medssl.sampling.splits import TEST, TRAIN, VALIDATION
 from medssl.store import Store
+from medssl.text.tokenizer import Tokenizer
 from medssl.types import Rows
 from medssl.version import __version__
 from medssl.views.seeds import derive_seed
@@ -56,12 +59,14 @@ class Pretrained:
         module: It, with its weights; never changed.
         contract: What it expects of its input.
         digest: Digest of its weights.
+        tokenizer: Of a text encoder.
     """
 
     encoder: EncoderConfig
-    module: SignalEncoder
+    module: BaseEncoder
     contract: Contract
     digest: str
+    tokenizer: Tokenizer | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +137,8 @@ def finetune_store(
     subsets, skipped = choose_subsets(train, config, seed=seed)
     keys = [RunKey(s, f, n) for f in subsets for s in config.start for n in range(config.seeds)]
     device = choose_device(config)
-    work = Work(
-        store, validation, test, pretrained.encoder, pretrained.module, config, seed, device
-    )
+    read = Reader(store, make_inputs(pretrained.contract, pretrained.tokenizer))
+    work = Work(read, validation, test, pretrained.encoder, pretrained.module, config, seed, device)
     largest = max(subsets)
     _keep_runs_of(
         folder / RUNS,
@@ -311,12 +315,13 @@ def _save(
         "best step": chosen.training.best_step,
         "steps": chosen.training.steps,
         "seed of the run": f"{key.seed} of {config.seeds}: the median validation loss",
-        "store digest": work.store.digest,
+        "store digest": work.read.digest,
         **provenance,
     }
     return save_task(
         folder / TASK_FOLDER, network,
         encoder=pretrained.encoder, contract=pretrained.contract, scale=chosen.scale,
+        tokenizer=pretrained.tokenizer,
         task={
             "target": config.target.model_dump(mode="json"),
             "head": config.head,

@@ -16,12 +16,11 @@ from medssl.errors import ObjectiveError, StageError
 from medssl.finetuning.config import FROZEN, SCRATCH, FinetuneConfig, Start
 from medssl.finetuning.layers import freeze_batch_norm, parameter_groups
 from medssl.finetuning.network import (
-    Read,
+    Reader,
     TaskNetwork,
     blocks,
     embed_rows,
     predict_units,
-    read_segments,
 )
 from medssl.finetuning.objectives import Batch, Objective
 from medssl.finetuning.objectives.base import LOSS
@@ -75,7 +74,7 @@ class Loop:
         config: FinetuneConfig,
         *,
         start: Start,
-        read: Read,
+        read: Reader,
         seed: int,
     ) -> None:
         self.network = network
@@ -194,11 +193,13 @@ class Loop:
         return torch.cat(found)
 
     def _encode(self, draw: Draw, step: int) -> Tensor:
-        segments = read_segments(self._read, draw.rows, self.device)
-        if self._views is not None:
-            segments = self._views(segments, seed=derive_seed(self.seed, "views", step))
+        if self._views is None:
+            records = self._read.plain(draw.rows, self.device)
+        else:
+            seed = derive_seed(self.seed, "views", step)
+            records = self._read.viewed(draw.rows, self.device, self._views, seed=seed)
         with torch.set_grad_enabled(step >= self.frozen_steps):
-            return self.network.encode(segments)
+            return self.network.encode(records)
 
     def _set_modes(self, step: int) -> None:
         self.network.train()

@@ -1,26 +1,25 @@
-"""An encoder with a head: from segments of units to outputs."""
+"""An encoder with a head: from records of units to outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from medssl.batches import ModelInput, Raw, move
 from medssl.errors import StageError
 from medssl.finetuning.heads import Head
 from medssl.finetuning.scale import Scale
 from medssl.finetuning.units import LabelledUnits
-from medssl.types import Array, Rows
-from medssl.views.normalise import zscore
+from medssl.inputs import Inputs
+from medssl.store import Store
+from medssl.types import Rows
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
-Read = Callable[[Rows], Array]
-"""Fetches records, such as `Store.read`."""
-
 BATCH: Final = 256
 """Records encoded at once when nothing is learned; bounds the memory."""
 
@@ -35,7 +34,7 @@ class TaskNetwork(nn.Module):
     """An encoder and a head.
 
     Args:
-        encoder: Maps (records, channels, time) to (records, dim).
+        encoder: Maps normalised records to (records, dim).
         head: Pools the records of a unit and classifies.
         precision: In which the encoder runs; the head and every loss are float32.
     """
@@ -46,10 +45,11 @@ class TaskNetwork(nn.Module):
         self.head = head
         self._precision: Precision = precision
 
-    def encode(self, segments: Tensor) -> Tensor:
-        """Embeddings of normalised segments, float32, shape (records, dim)."""
-        with self.autocast(segments.device):
-            features: Tensor = self.encoder(segments)
+    def encode(self, records: ModelInput) -> Tensor:
+        """Embeddings of normalised records, float32, shape (records, dim)."""
+        device = records.device if isinstance(records, Tensor) else records[0].device
+        with self.autocast(device):
+            features: Tensor = self.encoder(records)
         return features.float()
 
     def autocast(self, device: torch.device) -> AbstractContextManager[None]:
@@ -72,29 +72,57 @@ class TaskNetwork(nn.Module):
         return pooled
 
 
-def read_segments(read: Read, rows: Rows, device: torch.device) -> Tensor:
-    """Normalised segments of some records on a device.
+class Reader:
+    """Fetches records of a store as an encoder takes them.
 
-    Raises:
-        StageError: Some of them hold NaN or infinite samples.
+    Args:
+        store: Where they are.
+        inputs: How they are normalised.
     """
-    segments = torch.from_numpy(np.asarray(read(rows), dtype=np.float32))
-    bad = int((~torch.isfinite(segments)).flatten(1).any(dim=1).sum())
-    if bad:
-        msg = (
-            f"finetune: {bad} record(s) hold NaN or infinite samples: drop them with a selection, "
-            "or ingest them again"
-        )
-        raise StageError(msg)
-    return zscore(segments.to(device, non_blocking=True))
+
+    def __init__(self, store: Store, inputs: Inputs) -> None:
+        self._store = store
+        self._inputs = inputs
+
+    @property
+    def digest(self) -> str:
+        """Digest of the store."""
+        return self._store.digest
+
+    def plain(self, rows: Rows, device: torch.device) -> ModelInput:
+        """Without views.
+
+        Raises:
+            StageError: Some of them hold NaN or infinite samples.
+        """
+        return self._inputs.plain(self._read(rows), device)
+
+    def viewed(self, rows: Rows, device: torch.device, views: Any, *, seed: int) -> ModelInput:
+        """Seen through views.
+
+        Raises:
+            StageError: Some of them hold NaN or infinite samples.
+        """
+        return self._inputs.viewed(move(self._read(rows), device), views, seed=seed)
+
+    def _read(self, rows: Rows) -> Raw:
+        raw = self._inputs.read(self._store, rows)
+        bad = int(self._inputs.broken(raw).sum())
+        if bad:
+            msg = (
+                f"finetune: {bad} record(s) hold NaN or infinite samples: drop them with a "
+                "selection, or ingest them again"
+            )
+            raise StageError(msg)
+        return raw
 
 
 @torch.no_grad()
-def embed_rows(network: TaskNetwork, read: Read, rows: Rows, device: torch.device) -> Tensor:
+def embed_rows(network: TaskNetwork, read: Reader, rows: Rows, device: torch.device) -> Tensor:
     """Embeddings of many records in evaluation mode, on the CPU, shape (r, dim)."""
     network.encoder.eval()
     pieces = [
-        network.encode(read_segments(read, rows[start : start + BATCH], device)).cpu()
+        network.encode(read.plain(rows[start : start + BATCH], device)).cpu()
         for start in range(0, len(rows), BATCH)
     ]
     return torch.cat(pieces)
@@ -102,7 +130,7 @@ def embed_rows(network: TaskNetwork, read: Read, rows: Rows, device: torch.devic
 
 @torch.no_grad()
 def predict_units(
-    network: TaskNetwork, read: Read, units: LabelledUnits, scale: Scale, device: torch.device
+    network: TaskNetwork, read: Reader, units: LabelledUnits, scale: Scale, device: torch.device
 ) -> np.ndarray:
     """Predictions in the natural scale, one a unit, shape (n,) or (n, k).
 

@@ -13,19 +13,18 @@ import numpy as np
 import torch
 
 from medssl.bundle import WEIGHTS, load_weights, save_weights
-from medssl.encoders import EncoderConfig, SignalEncoder, build_encoder
+from medssl.encoders import BaseEncoder, EncoderConfig, build_encoder
 from medssl.encoders.calibration import calibrate_batch_norm
 from medssl.files import publish_folder, read_json, write_json
 from medssl.finetuning.config import BUNDLE, SCRATCH, FinetuneConfig, Start
 from medssl.finetuning.heads import build_head
 from medssl.finetuning.loop import Loop, Report, Training
 from medssl.finetuning.lora import add_adapters, merge_adapters
-from medssl.finetuning.network import TaskNetwork, embed_rows, predict_units, read_segments
+from medssl.finetuning.network import Reader, TaskNetwork, embed_rows, predict_units
 from medssl.finetuning.objectives import Situation
 from medssl.finetuning.sampler import UnitSampler
 from medssl.finetuning.scale import Scale, base_scores
 from medssl.finetuning.units import LabelledUnits
-from medssl.store import Store
 from medssl.types import Rows
 from medssl.views.seeds import derive_seed
 
@@ -129,7 +128,7 @@ class Work:
     """What all runs share.
 
     Args:
-        store: Where the records are.
+        read: Fetches records as the encoder takes them.
         validation: LabelledUnits that decide when to stop.
         test: LabelledUnits that are predicted once at the end of a run; their labels are not read.
         encoder: How to build the encoder.
@@ -139,11 +138,11 @@ class Work:
         device: Where it runs.
     """
 
-    store: Store
+    read: Reader
     validation: LabelledUnits
     test: LabelledUnits
     encoder: EncoderConfig
-    module: SignalEncoder | None
+    module: BaseEncoder | None
     config: FinetuneConfig
     seed: int
     device: torch.device
@@ -200,12 +199,12 @@ def train_one(
     )  # fmt: skip
     loop = Loop(
         network, sampler, objective, scale, config,
-        start=key.start, read=work.store.read, seed=seed,
+        start=key.start, read=work.read, seed=seed,
     )  # fmt: skip
     training = loop.run(work.validation, report)
     if adapted is not None:
         merge_adapters(adapted)
-    natural = predict_units(network, work.store.read, work.test, scale, work.device)
+    natural = predict_units(network, work.read, work.test, scale, work.device)
     result = RunResult(
         key, natural, base_scores(units, scale, weights=objective.class_weights()), scale, training,
         units.n_participants, len(units.rows),
@@ -243,11 +242,10 @@ def build_network(
     rows = _some(units.rows, seed)
     if start == SCRATCH:
         batches = (
-            read_segments(work.store.read, rows[at : at + 256], work.device)
-            for at in range(0, len(rows), 256)
+            work.read.plain(rows[at : at + 256], work.device) for at in range(0, len(rows), 256)
         )
         calibrate_batch_norm(encoder, batches)
-    head.fit_scale(embed_rows(network, work.store.read, rows, work.device).to(work.device))
+    head.fit_scale(embed_rows(network, work.read, rows, work.device).to(work.device))
     return network, adapted
 
 

@@ -22,11 +22,14 @@ from medssl.finetuning.config import SCRATCH, SupervisedConfig
 from medssl.finetuning.curve import gather_runs
 from medssl.finetuning.fractions import shortage
 from medssl.finetuning.loop import choose_device, repeatable
+from medssl.finetuning.network import Reader
 from medssl.finetuning.runs import RunKey, RunResult, Work, train_one
 from medssl.finetuning.units import LabelledUnits, label_units
 from medssl.finetuning.validation import check_validation
+from medssl.inputs import make_inputs
 from medssl.sampling.splits import VALIDATION, check_disjoint
 from medssl.store import Store
+from medssl.store.schema import MODALITY
 from medssl.types import Rows
 from medssl.views.seeds import derive_seed
 
@@ -78,6 +81,12 @@ def supervised_predictions(
     return gather_runs(runs, parts[2])
 
 
+def reader_of(store: Store, rows: Rows) -> Reader:
+    """Reads records by the contract that a store tells of some of them."""
+    (modality,) = set(store.column(MODALITY, rows).tolist())
+    return Reader(store, make_inputs(store.contract(modality, rows)))
+
+
 def train_from_scratch(
     store: Store,
     fit: LabelledUnits,
@@ -122,7 +131,7 @@ def train_from_scratch(
         return RunResult.read(folder)
     settings = config.from_scratch(target)
     device = choose_device(settings)
-    work = Work(store, stop, score, encoder, None, settings, seed, device)
+    work = Work(reader_of(store, fit.rows), stop, score, encoder, None, settings, seed, device)
     with repeatable(device, settings.threads):
         result, _ = train_one(work, RunKey(SCRATCH, 1.0, run), fit)
     if folder is not None:

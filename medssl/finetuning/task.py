@@ -10,6 +10,7 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
+from medssl.batches import Raw, count, take
 from medssl.bundle import (
     BUNDLE_VERSION,
     CARD,
@@ -25,9 +26,9 @@ from medssl.bundle import (
     read_shapes,
     save_weights,
 )
-from medssl.bundle.loading import check_encoder, first_reason
-from medssl.bundle.names import TASK, TASK_FORMAT
-from medssl.bundle.prepare import prepare, same_unit
+from medssl.bundle.loading import check_encoder, first_reason, present, read_tokenizer
+from medssl.bundle.names import TASK, TASK_FORMAT, TOKENIZER
+from medssl.contracts import Contract, parse_contract
 from medssl.encoders import EncoderConfig, build_encoder, parse_encoder_config
 from medssl.errors import ContractError, StoreError
 from medssl.files import digest_file, write_json
@@ -35,10 +36,10 @@ from medssl.finetuning.card import render_card
 from medssl.finetuning.heads import Head, HeadName, build_head
 from medssl.finetuning.network import BATCH, TaskNetwork, predict_features
 from medssl.finetuning.scale import Scale
-from medssl.records import Contract
+from medssl.inputs import make_inputs
+from medssl.text.tokenizer import Tokenizer
 from medssl.types import Segments
 from medssl.version import __version__
-from medssl.views.normalise import zscore
 
 
 class TaskModel:
@@ -51,6 +52,7 @@ class TaskModel:
         target: Name of the target.
         digest: Digest of the weights.
         device: Where it runs; by default a GPU when there is one.
+        tokenizer: Of a text encoder.
     """
 
     def __init__(
@@ -62,9 +64,11 @@ class TaskModel:
         target: str,
         digest: str,
         device: str | None = None,
+        tokenizer: Tokenizer | None = None,
     ) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.network = network.to(self.device).eval()
+        self.inputs = make_inputs(contract, tokenizer)
         self.contract = contract
         self.scale = scale
         self.target = target
@@ -75,39 +79,31 @@ class TaskModel:
         """Names of the classes or labels; empty for numbers, and for a single yes or no."""
         return self.scale.classes
 
-    def prepare(
-        self, signal: Any, *, rate: float, channels: Sequence[str], units: str
-    ) -> np.ndarray:
-        """Bring a raw recording to the contract; see `medssl.Encoder.prepare`.
+    def prepare(self, data: Any, **told: Any) -> Any:
+        """Bring a raw input to the contract; see `medssl.Encoder.prepare`.
 
         Raises:
             ContractError: It cannot be brought to the contract; says why and what to do.
         """
-        return prepare(self.contract, signal, rate=rate, channels=channels, units=units)
+        return self.inputs.prepare(data, **told)
 
-    def predict(
-        self, array: Any, *, rate: float, channels: Sequence[str], units: str | None = None
-    ) -> np.ndarray:
-        """Predict from one recording, cut into segments as the contract says.
+    def predict(self, data: Any, **told: Any) -> np.ndarray:
+        """Predict from all records of one participant: a recording, images, texts or rows.
 
         Args:
-            array: Waveform of shape (channels, time) in the contract's units.
-            rate: Its samples per second (Hz).
-            channels: Its channel names, in order.
-            units: Its unit, to be checked; None trusts that it is the contract's.
+            data: What `medssl.Encoder.embed` takes, such as a waveform of shape (channels, time).
+            told: What it takes beside it, such as `rate` (Hz), `channels` and `units`.
 
         Returns:
             Float64, of shape () or, with classes, (k,): the number in the target's units
             (regression), the probability of yes (binary), of every class or grade (which sum to 1),
             of every label (multilabel), or the log relative hazard (survival). It is the mean over
-            the segments, or what an attention head says of all of them.
+            the segments or images, or what an attention head says of all of them.
 
         Raises:
-            ContractError: The recording breaks the contract; the message says how to mend it.
+            ContractError: The input breaks the contract; the message says how to mend it.
         """
-        unit = None if units is None else same_unit(units)
-        self.contract.check(array, rate=rate, channels=channels, units=unit)
-        return self.predict_segments(self.contract.cut(array))
+        return self.predict_raw(self.inputs.accept(data, **told))
 
     def predict_segments(self, segments: Segments) -> np.ndarray:
         """Predict from all segments of one participant, shape (n, channels, time).
@@ -115,13 +111,22 @@ class TaskModel:
         Raises:
             ContractError: The network gave a value that is not finite.
         """
+        return self.predict_raw(torch.from_numpy(segments))
+
+    def predict_raw(self, raw: Raw) -> np.ndarray:
+        """Predict from all records of one participant, as a store holds them.
+
+        Raises:
+            ContractError: The network gave a value that is not finite.
+        """
+        total = count(raw)
         with torch.no_grad():
             pieces = [
-                zscore(torch.from_numpy(segments[at : at + BATCH]).to(self.device))
-                for at in range(0, len(segments), BATCH)
+                self.inputs.plain(take(raw, at, min(at + BATCH, total)), self.device)
+                for at in range(0, total, BATCH)
             ]
             features = torch.cat([self.network.encode(piece) for piece in pieces])
-            found = predict_features(self.network, features, np.array([len(segments)]), self.scale)
+            found = predict_features(self.network, features, np.array([total]), self.scale)
         if not np.isfinite(found).all():
             msg = f"the prediction of {self.target} is not finite: check the input's units"
             raise ContractError(msg)
@@ -138,6 +143,7 @@ def save_task(
     task: Mapping[str, Any],
     provenance: Mapping[str, Any],
     scores: Sequence[Mapping[str, Any]] = (),
+    tokenizer: Tokenizer | None = None,
 ) -> str:
     """Write a task bundle folder, atomically.
 
@@ -150,6 +156,7 @@ def save_task(
         task: Target, head and objective; `target`, `head` and `attention_width` are needed.
         provenance: What the card tells: data digest, steps, seed. No identifiers.
         scores: What the card tells of the scores: metric, value, low, high, n_participants.
+        tokenizer: Of a text encoder.
 
     Returns:
         Digest of the weights.
@@ -169,6 +176,8 @@ def save_task(
             },
         )
         write_json(folder / CONTRACT, contract.model_dump(mode="json"))
+        if tokenizer is not None:
+            (folder / TOKENIZER).write_text(tokenizer.to_json(), encoding="utf-8")
         write_json(folder / TASK, {**task, "scale": scale.to_dict()})
         card = render_card(digest, encoder.name, contract, scale, task, provenance, scores)
         (folder / CARD).write_text(card, encoding="utf-8")
@@ -191,14 +200,14 @@ def load_task(path: str | Path, *, device: str | None = None) -> TaskModel:
     if manifest is None:
         msg = f"the bundle at {folder} is damaged: its list of files is gone; copy the bundle again"
         raise StoreError(msg)
-    check_files(folder, manifest, (CONFIG, CONTRACT, TASK, WEIGHTS))
+    check_files(folder, manifest, present(folder, (CONFIG, CONTRACT, TASK, WEIGHTS, TOKENIZER)))
     weights = folder / WEIGHTS
     if digest_file(weights) != config.get("weights_digest"):
         msg = f"{weights} was changed after it was saved: copy the bundle again"
         raise StoreError(msg)
     task = read_object(folder, TASK)
     try:
-        contract = Contract.model_validate(read_object(folder, CONTRACT))
+        contract = parse_contract(read_object(folder, CONTRACT))
         scale = Scale.from_dict(task["scale"])
         target = str(task["target"]["name"])
         if task["target"]["kind"] != scale.kind:
@@ -213,8 +222,9 @@ def load_task(path: str | Path, *, device: str | None = None) -> TaskModel:
         msg = f"the task bundle at {folder} does not fit medssl {__version__}: {reason}"
         raise StoreError(msg) from error
     return TaskModel(
-        network, contract, scale, target=target, digest=config["weights_digest"], device=device
-    )
+        network, contract, scale, target=target, digest=config["weights_digest"], device=device,
+        tokenizer=read_tokenizer(folder),
+    )  # fmt: skip
 
 
 def _build(

@@ -40,6 +40,11 @@ def session_pseudonym(original: str, *, participant: ParticipantId, key: str) ->
     return "s" + _keyed(("session", participant, original), key)
 
 
+def study_pseudonym(original: str, *, participant: ParticipantId, key: str) -> str:
+    """Pseudonym of a study, unique inside its participant."""
+    return "e" + _keyed(("study", participant, original), key)
+
+
 def recording_pseudonym(path: str, *, source: str, key: str) -> str:
     """Pseudonym of a recording: file names often hold identifiers or dates."""
     return "f" + _keyed(("recording", source, path), key)

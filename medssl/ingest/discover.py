@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -13,12 +13,13 @@ from medssl.ingest.deidentify import pseudonym
 from medssl.ingest.ledger import LedgerRow, Reason, Unreadable
 from medssl.ingest.listing import escaped, is_paper, is_text, list_files, matches
 from medssl.ingest.manifest import Manifest, read_manifest
+from medssl.ingest.members import Member
+from medssl.ingest.readers import list_members
 from medssl.ingest.sidecars import sidecar_of
-from medssl.ingest.sources import BaseSource, WfdbSource
-from medssl.ingest.tellers import Teller
-from medssl.ingest.waveforms.members import Member
+from medssl.ingest.sources import ReportTableSource, Source, WfdbSource
+from medssl.ingest.tellers import Teller, Told
 from medssl.ingest.waveforms.wfdb_text import named_files
-from medssl.types import ParticipantId
+from medssl.types import Kind, ParticipantId
 
 _SIGNAL_SUFFIXES: Final = frozenset({".dat", ".mat", ".xyz"})
 
@@ -35,9 +36,13 @@ class RecordingTask:
         notes: Files that hold nothing but labels of its segments: they are no part of its digest.
         participant: Pseudonym of its participant.
         session: Original session; empty when there is no rule or a header comment tells it.
+        study: Original study; empty without one.
+        view: View of an image, if that is told.
+        time: When it was made, if that is told: in days, at last from its participant's first.
         site: Where it was recorded, if that is told.
         device: What it was recorded with, if that is told.
         member: Key of the recording in its file; empty when the file holds one.
+        repeats: Further places in the file that hold the same.
     """
 
     source: int
@@ -45,9 +50,13 @@ class RecordingTask:
     companions: tuple[str, ...]
     participant: ParticipantId
     session: str
+    study: str = ""
+    view: str | None = None
+    time: float | None = None
     site: str | None = None
     device: str | None = None
     member: str = ""
+    repeats: int = 0
     notes: tuple[str, ...] = ()
 
     @property
@@ -71,6 +80,7 @@ class Discovery:
         ledger: Files that are none.
         originals: Original participant identifier → pseudonym.
         aliases: Another identifier of a participant → the original one.
+        timeless: Recordings of which a time is told that cannot be read.
     """
 
     files: int = 0
@@ -78,6 +88,7 @@ class Discovery:
     ledger: list[LedgerRow] = field(default_factory=list)
     originals: dict[str, ParticipantId] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
+    timeless: int = 0
 
     @property
     def people(self) -> dict[str, ParticipantId]:
@@ -86,7 +97,7 @@ class Discovery:
         return self.originals | {name: person for name, person in known.items() if person}
 
 
-def discover(source: BaseSource, *, position: int, key: str) -> Discovery:
+def discover(source: Source, *, position: int, key: str) -> Discovery:
     """List the files of a source: recordings with their participants, and the rest as ledger rows.
 
     Reads names and, of WFDB recordings, headers; of files with several recordings what tells them
@@ -155,41 +166,51 @@ def discover(source: BaseSource, *, position: int, key: str) -> Discovery:
             participant = found.originals.setdefault(
                 told.participant, pseudonym(told.participant, source=source.group, key=key)
             )
-            found.tasks.append(
-                RecordingTask(
-                    source=position,
-                    path=names[0],
-                    companions=tuple(name for name in names[1:] if name not in notes[path]),
-                    notes=tuple(name for name in names[1:] if name in notes[path]),
-                    participant=participant,
-                    session=told.session,
-                    site=told.site,
-                    device=told.device,
-                    member="" if member is None else member.key,
-                )
-            )
+            found.timeless += told.timeless
+            found.tasks.append(_task(position, participant, told, member, names, notes[path]))
     _require_tasks(source, found, chosen)
     return found
 
 
-def _members(source: BaseSource, folder: Path, path: str) -> Sequence[Member | None]:
+def _task(
+    position: int, participant: ParticipantId, told: Told, member: Member | None,
+    names: Sequence[str], notes: Collection[str],
+) -> RecordingTask:  # fmt: skip
+    """A recording to read; the first of its names is its own."""
+    return RecordingTask(
+        source=position,
+        path=names[0],
+        companions=tuple(name for name in names[1:] if name not in notes),
+        notes=tuple(name for name in names[1:] if name in notes),
+        participant=participant,
+        session=told.session,
+        study=told.study,
+        view=told.view,
+        time=told.time,
+        site=told.site,
+        device=told.device,
+        member="" if member is None else member.key,
+        repeats=0 if member is None else member.repeats,
+    )
+
+
+def _members(source: Source, folder: Path, path: str) -> Sequence[Member | None]:
     """The recordings in a file; None stands for the file itself.
 
     Raises:
         Unreadable: It cannot be read, or holds none.
     """
-    from medssl.ingest.waveforms.readers import list_members  # loads every format's packages
-
     members = list_members(folder / path, source, folder=folder)
     if members is None:
         return (None,)
     if not members:
-        raise Unreadable(Reason.TOO_SHORT, "no recording in the file")
+        empty = Reason.TOO_SHORT if source.kind is Kind.WAVEFORM else Reason.EMPTY_REPORT
+        raise Unreadable(empty, "no recording in the file")
     return members
 
 
 def _companions(
-    source: BaseSource, chosen: list[str], owners: Mapping[str, str], files: set[str]
+    source: Source, chosen: list[str], owners: Mapping[str, str], files: set[str]
 ) -> dict[str, list[str]]:
     """Recording → files that belong to it: what its header names, and its sidecar."""
     companions: dict[str, list[str]] = {path: [] for path in chosen}
@@ -206,13 +227,13 @@ def _companions(
     return companions
 
 
-def notes_of(path: str, source: BaseSource) -> tuple[str, ...]:
+def notes_of(path: str, source: Source) -> tuple[str, ...]:
     """Where files with labels of a recording's segments would be."""
     files = (rule.file_of(path) for rule in source.segment_rules)
     return tuple(dict.fromkeys(file for file in files if file is not None))
 
 
-def _notes(source: BaseSource, chosen: list[str], free: set[str]) -> dict[str, list[str]]:
+def _notes(source: Source, chosen: list[str], free: set[str]) -> dict[str, list[str]]:
     """Recording → files with labels of its segments; the first of several recordings counts one.
 
     Raises:
@@ -233,7 +254,7 @@ def _notes(source: BaseSource, chosen: list[str], free: set[str]) -> dict[str, l
 
 
 def _manifest(
-    source: BaseSource, folder: Path, found: Discovery, chosen: list[str], files: list[str]
+    source: Source, folder: Path, found: Discovery, chosen: list[str], files: list[str]
 ) -> Manifest | None:
     """The source's manifest; its rows without a file become rows of the ledger."""
     if source.manifest is None:
@@ -255,7 +276,10 @@ def _is_recording(path: str, patterns: tuple[str, ...], tables: set[str]) -> boo
     return any(matches(path, pattern) for pattern in patterns)
 
 
-def _tables(source: BaseSource) -> tuple[str | None, ...]:
+def _tables(source: Source) -> tuple[str | None, ...]:
+    """Tables that are read for what they say of other files."""
+    if isinstance(source, ReportTableSource):
+        return ()  # the labels of reports may stand in the table that the reports stand in
     rules = (source.participant, source.manifest, *source.label_rules)
     return tuple(rule.table for rule in rules if rule is not None)
 
@@ -307,7 +331,7 @@ def owners_of(claims: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
 
 
 def refused(
-    paths: Iterable[str], source: BaseSource, folder: Path, reason: Reason, detail: str
+    paths: Iterable[str], source: Source, folder: Path, reason: Reason, detail: str
 ) -> list[LedgerRow]:
     """Ledger rows for files that gave no record."""
     return [
@@ -331,7 +355,7 @@ def safe_digest(path: Path, folder: Path) -> str:
         return ""
 
 
-def _require_tasks(source: BaseSource, found: Discovery, chosen: list[str]) -> None:
+def _require_tasks(source: Source, found: Discovery, chosen: list[str]) -> None:
     if found.tasks:
         return
     if not chosen:
@@ -341,6 +365,12 @@ def _require_tasks(source: BaseSource, found: Discovery, chosen: list[str]) -> N
         )
         raise IngestError(msg)
     reasons = {row.reason for row in found.ledger}
+    if Reason.NO_STUDY in reasons:
+        msg = (
+            f"source {source.name}: the study rule matches none of {len(chosen)} recordings; "
+            "correct study"
+        )
+        raise IngestError(msg)
     if Reason.NO_PARTICIPANT in reasons:
         msg = (
             f"source {source.name}: the participant rule matches none of {len(chosen)} "

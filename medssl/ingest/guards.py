@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import Any, Final
 
+import numpy as np
 import pyarrow.compute as pc
 
 from medssl.errors import IngestError
 from medssl.ingest.config import IngestConfig
 from medssl.ingest.discover import Discovery
+from medssl.ingest.sources import PixelSource, Source, WaveformSource
 from medssl.store import Store, schema
 
 
@@ -54,24 +57,33 @@ def require_same_recipe(config: IngestConfig, store: Store) -> None:
     Raises:
         IngestError: Names the source and what differs.
     """
-    columns = [
-        schema.SOURCE,
-        schema.RATE,
-        schema.CHANNELS,
-        schema.SHAPE,
-        schema.MODALITY,
-        schema.UNITS,
-        schema.FILTER,
-        schema.OVERLAP,
-    ]
+    columns = [schema.SOURCE, *_RECIPE]
     table = store.records.select(columns)
     for source in config.sources:
         rows = table.filter(pc.equal(table.column(schema.SOURCE), source.name))
         if not len(rows):
             continue
         held = rows.slice(0, 1).to_pylist()[0]
-        now = {
-            schema.MODALITY: source.modality.value,
+        for column, value in _recipe(source, held).items():
+            if held[column] != value:
+                msg = (
+                    f"source {source.name}: the store at {store.path} holds it with {column} "
+                    f"{held[column]} and not {value}; ingest into a new store, or rename the source"
+                )
+                raise IngestError(msg)
+
+
+_RECIPE: Final = (
+    schema.MODALITY, schema.RATE, schema.CHANNELS, schema.SHAPE, schema.UNITS, schema.FILTER,
+    schema.OVERLAP, schema.DTYPE,
+)  # fmt: skip
+
+
+def _recipe(source: Source, held: Mapping[str, Any]) -> dict[str, Any]:
+    """What the records of a source have in common, by column."""
+    common: dict[str, Any] = {schema.MODALITY: source.modality.value}
+    if isinstance(source, WaveformSource):
+        common |= {
             schema.RATE: source.rate,
             schema.CHANNELS: [channel.stored for channel in source.channels],
             schema.SHAPE: [len(source.channels), source.segment_length],
@@ -79,10 +91,9 @@ def require_same_recipe(config: IngestConfig, store: Store) -> None:
             schema.FILTER: source.filter.text if source.filter is not None else None,
             schema.OVERLAP: source.overlap,
         }
-        for column, value in now.items():
-            if held[column] != value:
-                msg = (
-                    f"source {source.name}: the store at {store.path} holds it with {column} "
-                    f"{held[column]} and not {value}; ingest into a new store, or rename the source"
-                )
-                raise IngestError(msg)
+    if isinstance(source, PixelSource) and held[schema.SHAPE]:
+        # The longer side is the same in all of them; the shorter one is each image's own.
+        shape = held[schema.SHAPE]
+        edge = [source.edge if side == max(shape) else side for side in shape]
+        common |= {schema.SHAPE: edge, schema.DTYPE: np.dtype(f"u{source.bits // 8}").str}
+    return common

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, NonNegativeInt, field_validator, model_validator
@@ -112,6 +112,10 @@ class LabelRule(StrictModel):
         default_factory=dict,
         description="label → raw value → value; a raw value that is not listed becomes empty",
     )
+    infinite: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        default=(),
+        description="labels in which inf and -inf are numbers: above or below what can be measured",
+    )
     version: str | None = Field(
         default=None, coerce_numbers_to_str=True, description="version of these labels"
     )
@@ -210,7 +214,10 @@ class LabelRule(StrictModel):
         if reserved:
             msg = f"{sorted(reserved)} are column names of the store: choose other label names"
             raise ValueError(msg)
-        for setting, names in (("values", self.values), ("replace", self.replace)):
+        settings: dict[str, Iterable[str]] = {
+            "values": self.values, "replace": self.replace, "infinite": self.infinite,
+        }  # fmt: skip
+        for setting, names in settings.items():
             unknown = sorted(set(names) - set(given))
             if unknown:
                 msg = f"{setting} are given for {unknown}, which are not labels of this source"

@@ -29,6 +29,9 @@ ABSENT: Final = frozenset({"", "nan", "na", "n/a", "null", "?", "unknown"})
 NUMERIC: Final = frozenset({"age"})
 """Labels that are numbers in every store, whatever is written in the raw tables."""
 
+INFINITE: Final = frozenset({"inf", "infinity"})
+"""Raw values, without their sign, beyond what can be measured."""
+
 UNLISTED: Final = object()
 """A raw value that `values` should have listed."""
 
@@ -54,6 +57,8 @@ def translate(rule: LabelRule, label: str, raw: str) -> Label | object | None:
         return contains.value(raw)
     if is_absent(raw):
         return None
+    if label in rule.infinite and raw.lstrip("+-").casefold() in INFINITE:
+        return float(raw)
     return UNLISTED if listed is not None else _as_number(raw)
 
 
@@ -88,6 +93,12 @@ class Evidence:
                 self.unreadable[label] += 1
             elif isinstance(value, str | float):
                 labels.setdefault(label, set()).add(value)
+
+    def tell(self, participant: ParticipantId, labels: Mapping[str, Label]) -> None:
+        """Add values that need no translation."""
+        mine = self.seen.setdefault(participant, {})
+        for label, value in labels.items():
+            mine.setdefault(label, set()).add(value)
 
     def update(self, other: Evidence) -> None:
         """Add what another piece of work has seen."""
@@ -138,7 +149,7 @@ def label_versions(config: IngestConfig) -> dict[str, str]:
     """Label → its version, or its versions where rules give several."""
     versions: dict[str, set[str]] = {}
     for source in config.sources:
-        for rule in source.label_rules:
+        for rule in source.named_rules:
             for name in rule.names if rule.version is not None else ():
                 versions.setdefault(name, set()).add(rule.version or "")
     return {name: ", ".join(sorted(found)) for name, found in sorted(versions.items())}

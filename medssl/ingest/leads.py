@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from medssl.ingest.ledger import Reason, Unreadable
-from medssl.ingest.sources import BaseSource, ChannelConfig, TextSource
+from medssl.ingest.sources import ChannelConfig, TextSource, WaveformSource
 from medssl.ingest.waveforms.recording import Recording, Track
 from medssl.ingest.waveforms.units import conversion
 from medssl.types import Modality
@@ -47,7 +47,7 @@ _STANDARD: Final = ("I", "II", "III")
 
 
 def require_consistent_leads(
-    recording: Recording, path: Path, source: BaseSource, *, folder: Path
+    recording: Recording, path: Path, source: WaveformSource, *, folder: Path
 ) -> None:
     """Refuse an ECG whose limb leads cannot belong together.
 
@@ -77,7 +77,7 @@ def require_consistent_leads(
             raise Unreadable(Reason.INCONSISTENT_LEADS, detail)
 
 
-def require_plausible_units(recording: Recording, source: BaseSource) -> None:
+def require_plausible_units(recording: Recording, source: WaveformSource) -> None:
     """Refuse an ECG that is far too large or too small for its units.
 
     Every lead can be too large. Only all of them can be too small: a lead that has come off is
@@ -102,7 +102,7 @@ def require_plausible_units(recording: Recording, source: BaseSource) -> None:
         raise Unreadable(Reason.IMPLAUSIBLE_UNITS, detail)
 
 
-def _names(recording: Recording, source: BaseSource) -> list[str]:
+def _names(recording: Recording, source: WaveformSource) -> list[str]:
     """Names of the channels: those in the store, or those in the file where only they say it."""
     files = recording.taken or tuple(channel.source for channel in source.channels)
     pairs = zip(recording.channels, files, strict=True)
@@ -162,7 +162,7 @@ def _differences(tracks: Sequence[Track]) -> Float64[np.ndarray, "channels time"
 
 
 def _with_all(
-    recording: Recording, path: Path, source: BaseSource, folder: Path
+    recording: Recording, path: Path, source: WaveformSource, folder: Path
 ) -> Recording | None:
     """The same file with the leads I, II and III; None when it has not all of them."""
     from medssl.ingest.waveforms.readers import open_recording

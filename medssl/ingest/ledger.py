@@ -89,7 +89,8 @@ class Reason(StrEnum):
     EMPTY_FILE = ("empty_file", "The file has no bytes: fetch it again.")
     UNREADABLE_TEXT = (
         "unreadable_text",
-        "Not a table of numbers: correct `delimiter`, `header` or `layout`.",
+        "Not a table of numbers, or not text in UTF-8: correct `delimiter`, `header` or `layout`, "
+        "or convert it.",
     )
     UNEVEN_TIME = (
         "uneven_time",
@@ -130,6 +131,52 @@ class Reason(StrEnum):
     TOO_SHORT = (
         "too_short",
         "The recording is shorter than one segment: shorten `segment_seconds`.",
+    )
+    NO_PIXELS = ("no_pixels", "The DICOM object holds no image: nothing to do, or fetch it again.")
+    UNREADABLE_PIXELS = (
+        "unreadable_pixels",
+        "The pixels are damaged or cut off and cannot be decoded: fetch the file again.",
+    )
+    UNSUPPORTED_COMPRESSION = (
+        "unsupported_compression",
+        "No installed decoder reads this transfer syntax: install the decoder that the detail "
+        "names, or convert the file.",
+    )
+    WRONG_PHOTOMETRIC = (
+        "wrong_photometric",
+        "No grey image: a colour secondary capture, or a photometric interpretation that does not "
+        "fit the pixels; set `colour: convert` where colour pictures show grey images.",
+    )
+    BURNED_IN_ANNOTATION = (
+        "burned_in_annotation",
+        "The header says that identifying text is burned into the pixels: remove it, or set "
+        "`burned_in: keep`.",
+    )
+    TOO_SMALL = ("too_small", "Fewer pixels along a side than `smallest`: nothing to learn from.")
+    SEVERAL_IMAGES = (
+        "several_images",
+        "A file with several frames or pages: split it into single images.",
+    )
+    BROKEN_XML = (
+        "broken_xml",
+        "Not well-formed XML, or XML with entities, which may expand without end: fetch it again.",
+    )
+    EMPTY_REPORT = (
+        "empty_report",
+        "The report has no text in any section: nothing can be learned from it.",
+    )
+    NO_STUDY = (
+        "no_study",
+        "The study rule does not match the file: correct `study`, or exclude the file.",
+    )
+    STUDY_OF_TWO_PARTICIPANTS = (
+        "study_of_two_participants",
+        "Files of one study name two participants: correct the files, or make `study` unique, such "
+        "as [participant, visit].",
+    )
+    SEVERAL_REPORTS = (
+        "several_reports",
+        "A study has two reports that differ: keep one of them.",
     )
     READER_FAILED = (
         "reader_failed",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from medssl.errors import IngestError
-from medssl.ingest.rules import ManifestRule
+from medssl.ingest.manifest_rule import ManifestRule
 from medssl.ingest.tables import read_table, require_columns
 
 
@@ -38,36 +38,33 @@ def read_manifest(
             left to another source.
 
     Raises:
-        IngestError: The table or a column is absent, or two rows name one recording.
+        IngestError: The table or a column is absent, or two rows say two things of one recording.
     """
     path = folder / rule.table
     table = read_table(path, header_row=rule.header_row)
-    told = (rule.participant, rule.session, rule.site, rule.device)
-    wanted = [rule.file, *(name for name in told if name is not None), *rule.labels.values()]
-    require_columns(table.columns, wanted, path=path)
+    require_columns(table.columns, rule.columns, path=path)
     names = by_name(recordings)
     others = set(files)
     found = Manifest()
+    absent: dict[str, Mapping[str, str]] = {}
     first_row = rule.header_row + 1
-    for number, row in enumerate(table.rows, start=first_row):
-        said = row.get(rule.file, "")
+    for number, whole in enumerate(table.rows, start=first_row):
+        if not rule.takes(whole):
+            continue
+        row = {name: whole.get(name, "") for name in rule.columns}
+        said = row[rule.file]
         if not said:
             msg = f"manifest {path}: row {number} (empty rows not counted) names no file: add it"
             raise IngestError(msg)
         places = places_of(said, rule.table)
         recording = next((names[place] for place in places if place in names), None)
-        if recording is None:
-            if not any(place in others for place in places):
-                found.absent.append(places[0])
-        elif recording in found.rows:
-            msg = f"manifest {path}: two rows name {recording}: delete one of them"
+        if recording is None and any(place in others for place in places):
+            continue
+        name, rows = (places[0], absent) if recording is None else (recording, found.rows)
+        if rows.setdefault(name, row) != row:
+            msg = f"manifest {path}: two rows name {name} and differ: delete one of them"
             raise IngestError(msg)
-        else:
-            found.rows[recording] = row
-    twice = sorted({name for name in found.absent if found.absent.count(name) > 1})
-    if twice:
-        msg = f"manifest {path}: two rows name {twice[0]}: delete one of them"
-        raise IngestError(msg)
+    found.absent = list(absent)
     return found
 
 

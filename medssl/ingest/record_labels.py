@@ -17,9 +17,8 @@ from medssl.ingest.discover import Discovery, RecordingTask
 from medssl.ingest.label_rules import LabelRule
 from medssl.ingest.labels import Evidence, joined_keys, label_table
 from medssl.ingest.manifest import places_of
-from medssl.ingest.sources import BaseSource
+from medssl.ingest.sources import Source
 from medssl.ingest.tables import RawTable, read_table, require_columns
-from medssl.ingest.waveforms.recording import parse_comments
 from medssl.store import schema
 from medssl.types import ParticipantId
 
@@ -37,7 +36,7 @@ def session_key(participant: str, session: str) -> ParticipantId:
 
 
 def record_table_evidence(
-    rule: LabelRule, source: BaseSource, folder: Path, found: Discovery, *, key: str
+    rule: LabelRule, source: Source, folder: Path, found: Discovery, *, key: str
 ) -> Evidence:
     """What a table says about recordings or sessions.
 
@@ -84,7 +83,7 @@ def record_table_evidence(
 
 
 def _recording_places(
-    rule: LabelRule, table: RawTable, source: BaseSource, found: Discovery, *, key: str
+    rule: LabelRule, table: RawTable, source: Source, found: Discovery, *, key: str
 ) -> list[ParticipantId | None]:
     """Which recording each row of a table is about."""
     names = recording_names(found.tasks)
@@ -142,7 +141,7 @@ def recording_names(tasks: Sequence[RecordingTask]) -> dict[str, RecordingTask |
 
 
 def _session_places(
-    rule: LabelRule, table: RawTable, source: BaseSource, found: Discovery, *, key: str
+    rule: LabelRule, table: RawTable, source: Source, found: Discovery, *, key: str
 ) -> list[ParticipantId | None]:
     """Which session each row of a table is about."""
 
@@ -206,16 +205,3 @@ def without_disagreement(
                 labels = labels.assign(**{name: labels[name].mask(differs)})
     frame = labels.rename_axis(schema.RECORD).reset_index()
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-
-
-def comment_evidence(
-    evidence: Evidence, rule: LabelRule, comments: Sequence[str], *, participant: ParticipantId,
-    session: str, recording: str,
-) -> None:  # fmt: skip
-    """Add what the comments of a header or sidecar say, at the level of the rule."""
-    place = {
-        "participant": participant,
-        "session": session_key(participant, session),
-        "record": recording_key(recording),
-    }[rule.level]
-    evidence.add(place, rule, rule.raw_of_comments(comments, parse_comments(tuple(comments))))

@@ -21,6 +21,7 @@ class SourceReport(StrictModel):
         records: Records stored.
         seconds: Signal stored, counted once where segments overlap (seconds).
         channels: For each channel with several accepted names, how many recordings had which.
+        encodings: How the bytes of reports were read, and of how many.
     """
 
     files: int = 0
@@ -29,6 +30,21 @@ class SourceReport(StrictModel):
     records: int = 0
     seconds: float = 0.0
     channels: dict[str, dict[str, int]] = Field(default_factory=dict)
+    encodings: dict[str, int] = Field(default_factory=dict)
+
+
+class StudyCounts(StrictModel):
+    """Studies of a store.
+
+    Args:
+        complete: With images and a report.
+        images_only: Without a report.
+        reports_only: Without an image.
+    """
+
+    complete: int
+    images_only: int
+    reports_only: int
 
 
 class Jitter(StrictModel):
@@ -69,6 +85,11 @@ class IngestReport(StrictModel):
             because nobody knows who is who.
         dropped_seconds: Signal that no record holds, by reason: `tail` (no whole segment left),
             `gaps` (missing samples), `too_short` (seconds).
+        studies: Studies of the whole store by what they have; None without images and reports.
+        views: Images of the whole store by view.
+        repeated_reports: Files and rows that say what another one of their study says.
+        times_unknown: Recordings without a time because what is told is none, or because nothing
+            ties it to the times of their participant that the store holds.
         label_conflicts: Labels left empty because values disagree, by label.
         labels_unreadable: Raw label values that could not be used, by label.
         label_versions: Versions of labels, where the configuration gives one, by label.
@@ -87,6 +108,10 @@ class IngestReport(StrictModel):
     jitter: dict[str, Jitter] = Field(default_factory=dict)
     assumed_participants: tuple[str, ...] = ()
     dropped_seconds: dict[str, float]
+    studies: StudyCounts | None = None
+    views: dict[str, int] = Field(default_factory=dict)
+    repeated_reports: int = 0
+    times_unknown: int = 0
     label_conflicts: dict[str, int]
     labels_unreadable: dict[str, int]
     label_versions: dict[str, str] = Field(default_factory=dict)

@@ -1,16 +1,28 @@
-"""Rules of a source: which files belong together; how participant, session and site are told."""
+"""Rules of a source: how participant, session, study, view, time, site and device are told."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, NonNegativeInt, field_validator, model_validator
 
 from medssl.config import StrictModel
-from medssl.ingest.label_rules import LabelRule, Replacements, Translations, as_text
+from medssl.ingest.label_rules import as_text
 
 TextMap = Annotated[dict[str, str], BeforeValidator(as_text)]
+
+
+def listed(value: Any) -> Any:
+    """One value where a list is expected means a list of one."""
+    return (value,) if isinstance(value, str | dict) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
+
+TimeUnit = Literal["days", "hours", "datetime", "order"]
+"""What times are told in; only differences between those of one participant are stored, in days.
+`order` stands for numbers that only say what came first: neighbours lie a day apart."""
 
 
 def compiled(pattern: str | None, group: str) -> str | None:
@@ -42,6 +54,7 @@ class ParticipantRule(StrictModel):
     comment: str | None = Field(
         default=None, description="a comment of the header or sidecar, such as 'Patient ID'"
     )
+    header: bool = Field(default=False, description="DICOM: the header's PatientID")
     each_recording: bool = Field(
         default=False,
         description="nobody knows who is who: each recording counts as a participant of its own, "
@@ -64,11 +77,15 @@ class ParticipantRule(StrictModel):
 
     @model_validator(mode="after")
     def _check_choice(self) -> ParticipantRule:
-        ways = (self.pattern, self.from_parent, self.comment, self.each_recording, self.table)
+        ways = (
+            self.pattern, self.from_parent, self.comment, self.header, self.each_recording,
+            self.table,
+        )  # fmt: skip
         if sum(bool(way) for way in ways) != 1:
             msg = (
                 "say how participants are told apart: one of pattern: '(?P<participant>…)', "
-                "from_parent: true, comment: NAME, each_recording: true, or table, file and column"
+                "from_parent: true, comment: NAME, header: true, each_recording: true, or table, "
+                "file and column"
             )
             raise ValueError(msg)
         if self.table is not None and not (self.file and self.column):
@@ -105,18 +122,118 @@ class SessionRule(StrictModel):
         return self
 
 
-class SiteRule(StrictModel):
-    """How a file's site is told by its path."""
+class StudyRule(StrictModel):
+    """How a file's study is told: one imaging examination, with its images and its report.
 
-    pattern: str = Field(description="regular expression with (?P<site>…), searched in the path")
-    values: TextMap = Field(
-        default_factory=dict, description="what the pattern finds → site; others are left empty"
+    Its name must belong to one participant only: where visits are counted from 1 for everyone, let
+    the pattern take the participant too.
+    """
+
+    pattern: str | None = Field(
+        None, description="regular expression with (?P<study>…), searched in the path"
+    )
+    from_parent: bool = Field(default=False, description="the path of the file's folder")
+    header: bool = Field(default=False, description="DICOM: the header's StudyInstanceUID")
+    each_recording: bool = Field(default=False, description="each file is a study of its own")
+
+    @field_validator("pattern")
+    @classmethod
+    def _check_pattern(cls, pattern: str | None) -> str | None:
+        return compiled(pattern, "study")
+
+    @model_validator(mode="after")
+    def _check_choice(self) -> StudyRule:
+        if sum(map(bool, (self.pattern, self.from_parent, self.header, self.each_recording))) != 1:
+            msg = (
+                "give one of pattern: '(?P<study>…)', from_parent: true, header: true, or "
+                "each_recording: true"
+            )
+            raise ValueError(msg)
+        return self
+
+
+def _check_either(pattern: str | None, *, header: bool, group: str) -> None:
+    """Refuse a rule with both or neither of two ways.
+
+    Raises:
+        ValueError: Names them.
+    """
+    if (pattern is None) is not header:
+        msg = f"give either pattern: '(?P<{group}>…)' or header: true"
+        raise ValueError(msg)
+
+
+class ViewRule(StrictModel):
+    """How the view of an image is told by its path or header."""
+
+    pattern: str | None = Field(
+        None, description="regular expression with (?P<view>…), searched in the path"
+    )
+    header: bool = Field(default=False, description="DICOM: the header's ViewPosition")
+
+    @field_validator("pattern")
+    @classmethod
+    def _check_pattern(cls, pattern: str | None) -> str | None:
+        return compiled(pattern, "view")
+
+    @model_validator(mode="after")
+    def _check_choice(self) -> ViewRule:
+        _check_either(self.pattern, header=self.header, group="view")
+        return self
+
+
+class TimeRule(StrictModel):
+    """When a file was made, as its path or header tells it."""
+
+    pattern: str | None = Field(
+        None, description="regular expression with (?P<time>…), searched in the path"
+    )
+    header: bool = Field(default=False, description="DICOM: the header's study date and time")
+    unit: TimeUnit = Field(
+        default="days",
+        description="days, hours, datetime (ISO 8601), or order, where only the order is known",
     )
 
     @field_validator("pattern")
     @classmethod
-    def _check_pattern(cls, pattern: str) -> str:
-        return compiled(pattern, "site") or ""
+    def _check_pattern(cls, pattern: str | None) -> str | None:
+        return compiled(pattern, "time")
+
+    @model_validator(mode="after")
+    def _check_choice(self) -> TimeRule:
+        _check_either(self.pattern, header=self.header, group="time")
+        if self.header and self.unit != "datetime":
+            msg = "headers tell dates: add unit: datetime"
+            raise ValueError(msg)
+        return self
+
+
+class SiteRule(StrictModel):
+    """How a file's site is told by its path or header."""
+
+    pattern: str | None = Field(
+        None, description="regular expression with (?P<site>…), searched in the path"
+    )
+    header: bool = Field(default=False, description="DICOM: the header's InstitutionName")
+    values: TextMap = Field(
+        default_factory=dict, description="what is found → site; others are left empty"
+    )
+
+    @field_validator("pattern")
+    @classmethod
+    def _check_pattern(cls, pattern: str | None) -> str | None:
+        return compiled(pattern, "site")
+
+    @model_validator(mode="after")
+    def _check_choice(self) -> SiteRule:
+        _check_either(self.pattern, header=self.header, group="site")
+        return self
+
+
+class DeviceRule(StrictModel):
+    """The device, as a header tells it."""
+
+    header: Literal[True] = Field(description="DICOM: the header's manufacturer and model")
 
 
 class SidecarRule(StrictModel):
@@ -144,61 +261,3 @@ class SidecarRule(StrictModel):
             return None
         sidecar = re.sub(self.pattern, self.replace, path)
         return sidecar if sidecar != path else None
-
-
-class ManifestRule(StrictModel):
-    """A table that lists the recordings, and may tell whose they are.
-
-    A path in it is relative to the source's folder or to the table's own, with or without its
-    ending. Recordings that it does not list are left out with a reason, and so is a row without a
-    file. Where a rule of the source tells a participant, session or site too, both must agree.
-    """
-
-    table: str = Field(description="csv, tsv, xlsx or parquet, relative to the folder")
-    header_row: NonNegativeInt = 1
-    file: str = Field(description="its column with paths")
-    participant: str | None = Field(default=None, description="its column with participants")
-    session: str | None = Field(default=None, description="its column with sessions")
-    site: str | None = Field(default=None, description="its column with sites")
-    device: str | None = Field(default=None, description="its column with devices")
-    labels: dict[str, str] = Field(default_factory=dict, description="label → column")
-    level: Literal["participant", "session", "record"] = Field(
-        default="record", description="whose labels these are"
-    )
-    replace: Replacements = Field(default_factory=dict, description="as in labels")
-    values: Translations = Field(default_factory=dict, description="as in labels")
-
-    @model_validator(mode="after")
-    def _check_labels(self) -> ManifestRule:
-        missing = [
-            name
-            for name in {"participant": ["participant"], "session": ["participant", "session"]}.get(
-                self.level, []
-            )
-            if self.labels and getattr(self, name) is None
-        ]
-        if missing:
-            msg = f"labels of level {self.level} need the manifest's column(s) {missing}"
-            raise ValueError(msg)
-        if not self.labels and (self.replace or self.values):
-            msg = "replace and values belong to labels: give labels: {name: column}"
-            raise ValueError(msg)
-        return self
-
-    @property
-    def label_rules(self) -> tuple[LabelRule, ...]:
-        """Its labels as a rule of their own."""
-        if not self.labels:
-            return ()
-        return (
-            LabelRule(
-                level=self.level,
-                table=self.table,
-                key=self.file if self.level == "record" else self.participant,
-                session=self.session if self.level == "session" else None,
-                columns=self.labels,
-                header_row=self.header_row,
-                replace=self.replace,
-                values=self.values,
-            ),
-        )

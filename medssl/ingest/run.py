@@ -2,48 +2,35 @@
 
 from __future__ import annotations
 
-import logging
-import shutil
-import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
 
-import filelock
 import pandas as pd
 import pyarrow as pa
 
-from medssl.errors import IngestError, StoreError
-from medssl.ingest.batch import (
-    BatchResult,
-    Context,
-    RecordingKey,
-    SourceTally,
-    process_batch,
-    read_fragment,
-    read_labels,
-)
+from medssl.errors import IngestError
+from medssl.ingest.batch import process_batch, read_fragment, read_labels
+from medssl.ingest.batch_state import BatchResult, Context, SourceTally
 from medssl.ingest.config import IngestConfig
 from medssl.ingest.deidentify import links_table
 from medssl.ingest.discover import Discovery, RecordingTask, discover, refused
 from medssl.ingest.executor import Outcome, map_batches, refuse_inside_worker
 from medssl.ingest.guards import refuse_nesting, require_cohorts, require_same_recipe
+from medssl.ingest.held import known_digests, known_reports
 from medssl.ingest.label_rules import LabelRule
 from medssl.ingest.labels import Evidence, label_table, label_versions, table_evidence
 from medssl.ingest.ledger import LedgerRow, Reason, ledger_table, nothing_stored
 from medssl.ingest.record_labels import record_label_table, record_table_evidence
 from medssl.ingest.report import IngestReport, Jitter, SourceReport
 from medssl.ingest.segment_tables import held_segment_labels, join_segment_labels
+from medssl.ingest.staging import staging_folder
+from medssl.ingest.studies import refuse_shared_studies
+from medssl.ingest.study_counts import count_studies, count_views
+from medssl.ingest.times import count_from_firsts
 from medssl.store import Store, append, schema
 from medssl.types import ParticipantId
-
-logger = logging.getLogger(__name__)
-
-STAGING: Final = ".staging"
-"""Folder inside the store where unfinished ingests work; nothing in it belongs to the store."""
 
 
 def ingest(
@@ -80,13 +67,16 @@ def ingest(
         for position, source in enumerate(config.sources)
     ]
     require_cohorts(config, found)
+    refuse_shared_studies(config, folders, found)
+    untied = count_from_firsts(config, found, store)
     tables = _read_label_tables(config, folders, found)
     account = _Account(config)
-    account.add_discoveries(found)
-    with _staging(path) as staging:
+    account.add_discoveries(found, untied=untied)
+    with staging_folder(path) as staging:
         context = Context(
-            config=config, folders=folders, staging=staging, known=_known_digests(store)
-        )
+            config=config, folders=folders, staging=staging, known=known_digests(store),
+            reports=known_reports(store),
+        )  # fmt: skip
         batches = list(_batches(found, config.files_per_task))
         total = sum(map(len, batches))
         done = 0
@@ -116,12 +106,16 @@ class _Account:
         self._held: list[tuple[RecordingTask, str]] = []
         self._stored_files = 0
         self._already_stored = 0
+        self._repeated_reports = 0
+        self._timeless = 0
 
-    def add_discoveries(self, found: Sequence[Discovery]) -> None:
-        """Take over what pass 1 refused."""
+    def add_discoveries(self, found: Sequence[Discovery], *, untied: int) -> None:
+        """Take over what pass 1 refused, and how many times it could not tie to the store's."""
+        self._timeless = untied
         for source, discovery in zip(self._config.sources, found, strict=True):
             self._files[source.name] = discovery.files
             self._ledger += discovery.ledger
+            self._timeless += discovery.timeless
 
     def add_outcome(self, context: Context, outcome: Outcome[RecordingTask, BatchResult]) -> None:
         """Take over a batch: its shards move into the staging folder itself."""
@@ -136,7 +130,8 @@ class _Account:
         self._ledger += result.ledger
         self._stored_files += result.stored_files
         self._already_stored += result.already_stored
-        for reason, seconds in result.dropped_seconds.items():
+        self._repeated_reports += result.repeated_reports
+        for reason, seconds in result.dropped.seconds.items():
             self._dropped[reason] += seconds
         self._participants |= result.participants
         self._evidence.update(result.evidence)
@@ -150,6 +145,7 @@ class _Account:
             mine.participants |= tally.participants
             mine.jitters += tally.jitters
             mine.taken.update(tally.taken)
+            mine.encodings.update(tally.encodings)
         if result.folder is not None:
             for shard in result.folder.glob("*.tar"):
                 shard.rename(context.staging / shard.name)
@@ -210,7 +206,7 @@ class _Account:
         return tables
 
     def _names(self, level: str) -> list[str]:
-        rules = [rule for source in self._config.sources for rule in source.label_rules]
+        rules = [rule for source in self._config.sources for rule in source.named_rules]
         return [name for rule in rules if rule.level == level for name in rule.names]
 
     def _unreadable(self) -> Counter[str]:
@@ -254,6 +250,7 @@ class _Account:
                     records=tally.records,
                     seconds=round(tally.seconds, 6),
                     channels=_by_channel(tally.taken),
+                    encodings=dict(sorted(tally.encodings.items())),
                 )
                 for name, tally in self._tallies.items()
             },
@@ -273,6 +270,10 @@ class _Account:
                 for name, seconds in sorted(self._dropped.items())
                 if seconds
             },
+            studies=count_studies(after.records),
+            views=count_views(after.records),
+            repeated_reports=self._repeated_reports,
+            times_unknown=self._timeless,
             label_conflicts=conflicts,
             labels_unreadable={
                 name: count for name, count in sorted(self._unreadable().items()) if count
@@ -304,18 +305,6 @@ def _by_channel(taken: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int
     return counts
 
 
-def _known_digests(store: Store | None) -> Mapping[RecordingKey, frozenset[str]]:
-    if store is None:
-        return {}
-    names = [schema.SOURCE, schema.PARTICIPANT, schema.RECORDING, schema.SOURCE_DIGEST]
-    rows = store.records.select(names).group_by(names).aggregate([]).to_pylist()
-    known: dict[RecordingKey, set[str]] = {}
-    for row in rows:
-        key = (row[schema.SOURCE], row[schema.PARTICIPANT], row[schema.RECORDING])
-        known.setdefault(key, set()).add(row[schema.SOURCE_DIGEST])
-    return {key: frozenset(digests) for key, digests in known.items()}
-
-
 def _read_label_tables(
     config: IngestConfig, folders: Sequence[Path], found: Sequence[Discovery]
 ) -> list[tuple[LabelRule, Evidence]]:
@@ -344,47 +333,3 @@ def _batches(found: Sequence[Discovery], size: int) -> Iterator[list[RecordingTa
         batch.append(task)
     if batch:
         yield batch
-
-
-@contextmanager
-def _staging(path: Path) -> Iterator[Path]:
-    """A folder for unfinished work, removed in the end; those of killed ingests go first.
-
-    Raises:
-        StoreError: The disk refuses.
-    """
-    parent = path / STAGING
-    staging = parent / uuid.uuid4().hex
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        for old in parent.iterdir():
-            if old.is_dir():
-                _remove_abandoned(old)
-        # The lock belongs to the process: it ends with it, also when it is killed.
-        with filelock.FileLock(_lock(staging)):
-            staging.mkdir()
-            yield staging
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        msg = f"cannot write the store at {path} ({reason}): put that right and run again"
-        raise StoreError(msg) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        _lock(staging).unlink(missing_ok=True)
-        for folder in (parent, path):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
-
-
-def _lock(staging: Path) -> Path:
-    return staging.with_suffix(".lock")
-
-
-def _remove_abandoned(staging: Path) -> None:
-    try:
-        with filelock.FileLock(_lock(staging), timeout=0):
-            shutil.rmtree(staging)
-    except filelock.Timeout:
-        logger.info("another ingest is at work on the same store")
-    else:
-        _lock(staging).unlink(missing_ok=True)

@@ -15,13 +15,13 @@ from medssl.ingest.config import IngestConfig
 from medssl.ingest.deidentify import recording_pseudonym
 from medssl.ingest.discover import RecordingTask
 from medssl.ingest.record_labels import without_disagreement
-from medssl.ingest.sources import BaseSource
+from medssl.ingest.sources import WaveformSource
 from medssl.ingest.timed_labels import segment_labels
 from medssl.store import schema
 
 
 def segment_label_rows(
-    source: BaseSource, path: str, records: Sequence[tuple[str, float]], *, folder: Path
+    source: WaveformSource, path: str, records: Sequence[tuple[str, float]], *, folder: Path
 ) -> tuple[pa.Table, Counter[str]]:
     """Labels of the segments of one recording, one row each that has any.
 
@@ -68,6 +68,7 @@ def held_segment_labels(
     unreadable: Counter[str] = Counter()
     for task, digest in held:
         source = config.sources[task.source]
+        assert isinstance(source, WaveformSource)
         name = recording_pseudonym(task.path, source=source.group, key=config.pseudonym_key)
         rows = frame.iloc[groups.get((name, source.name, digest), [])]
         pairs = list(zip(rows[schema.RECORD], rows[schema.START], strict=True))

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from medssl.ingest.ledger import Reason, Unreadable
-from medssl.ingest.sources import BaseSource
+from medssl.ingest.sources import WaveformSource
 from medssl.ingest.waveforms.components import raw_shares
 from medssl.ingest.waveforms.preprocess import Block, Preprocessed
 from medssl.ingest.waveforms.quality import grade_all
@@ -39,7 +39,7 @@ class Segmenter:
     """
 
     def __init__(
-        self, recording: Recording, source: BaseSource, *, shared: dict[str, Any], graded: bool
+        self, recording: Recording, source: WaveformSource, *, shared: dict[str, Any], graded: bool
     ) -> None:
         _check_rate(recording, source)
         self._recording, self._source, self._graded = recording, source, graded
@@ -140,7 +140,7 @@ def _guarded(blocks: Iterable[T]) -> Iterator[T]:
         raise Unreadable(Reason.READER_FAILED, type(error).__name__) from error
 
 
-def _check_rate(recording: Recording, source: BaseSource) -> None:
+def _check_rate(recording: Recording, source: WaveformSource) -> None:
     expected = source.rate_in
     for track in recording.tracks:
         if expected is not None and abs(track.rate / expected - 1) > _RATE_TOLERANCE:

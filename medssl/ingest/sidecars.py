@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Final
 
 from medssl.ingest.ledger import Reason, Unreadable
-from medssl.ingest.sources import BaseSource
+from medssl.ingest.sources import Source
 
 MAX_BYTES: Final = 1 << 20
 
 
-def sidecar_of(path: str, source: BaseSource) -> str | None:
+def sidecar_of(path: str, source: Source) -> str | None:
     """Where the sidecar of a recording would be, relative to the folder of its source."""
     return source.sidecar.path_of(path) if source.sidecar is not None else None
 
 
-def sidecar_comments(path: str, source: BaseSource, *, folder: Path) -> tuple[str, ...]:
+def sidecar_comments(path: str, source: Source, *, folder: Path) -> tuple[str, ...]:
     """The `key: value` lines of a recording's sidecar; none when it has no sidecar.
 
     Args:

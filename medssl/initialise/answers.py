@@ -11,26 +11,42 @@ from typing import Final
 
 from medssl.config import join_problems, nearest
 from medssl.errors import ConfigError
+from medssl.ingest.radiographs.views import canonical_view
 from medssl.ingest.rules import compiled
 from medssl.ingest.waveforms.units import KNOWN_UNITS, canonical_unit
 from medssl.types import Kind, Modality
 
 TIME_UNITS: Final = ("s", "ms", "us", "ns", "datetime")
-FORMATS: Final = ("wfdb", "edf", "matlab", "parquet", "text")
-KEYS: Final = (
-    "channels", "format", "include", "modality", "participant", "rate_in", "recordings", "session",
-    "time_column", "time_unit", "units", "variable",
+SIGNAL_FORMATS: Final = ("wfdb", "edf", "matlab", "parquet", "text")
+STUDY_FORMATS: Final = ("image", "dicom", "report", "report_table")
+FORMATS: Final = SIGNAL_FORMATS + STUDY_FORMATS
+SIGNAL_KEYS: Final = (
+    "channels", "rate_in", "recordings", "time_column", "time_unit", "units", "variable",
 )  # fmt: skip
+"""Questions that only recordings of signals raise."""
+STUDY_KEYS: Final = ("burned_in", "colour", "edge", "study", "text", "view")
+"""Questions that only images and reports raise."""
+KEYS: Final = tuple(
+    sorted((*SIGNAL_KEYS, *STUDY_KEYS, "format", "include", "modality", "participant", "session"))
+)
 MODALITIES: Final = tuple(one.value for one in Modality if one.kind is Kind.WAVEFORM)
+STUDY_MODALITIES: Final = (Modality.RADIOGRAPH.value, Modality.REPORT.value)
 
 FOLDER: Final = "folder"
 FILE: Final = "file"
+HEADER: Final = "header"
 PATTERN: Final = "pattern:"
 TABLE: Final = "table:"
+COLUMN: Final = "column:"
 COMMENT: Final = "comment:"
 NONE: Final = "none"
 
-_MODALITY_ALIASES: Final = {"ekg": "ecg", "pleth": "ppg", "resp": "respiration"}
+_CHOICES: Final = {"colour": ("refuse", "convert"), "burned_in": ("refuse", "keep")}
+_LARGEST_EDGE: Final = 4096
+_MODALITY_ALIASES: Final = {
+    "ekg": "ecg", "pleth": "ppg", "resp": "respiration", "image": "radiograph", "cxr": "radiograph",
+    "xray": "radiograph", "x-ray": "radiograph",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +64,15 @@ class Answers:
         time_unit: What these times are.
         recordings: Column or path whose values or elements are recordings.
         variable: Path of the matrix in MATLAB files.
-        participant: `folder`, `file`, `pattern:…`, `comment:…` or
+        participant: `folder`, `file`, `header`, `pattern:…`, `column:…`, `comment:…` or
             `table:TABLE,FILES,PARTICIPANTS`.
         session: `none`, `folder`, `pattern:…` or `comment:…`.
+        study: `none`, `folder`, `file`, `header`, `pattern:…` or `column:…`.
+        view: A view such as `PA`, `none`, `header`, `pattern:…` or `column:…`.
+        edge: Longer side of images in the store (pixels).
+        colour: What becomes of colour images.
+        burned_in: What becomes of images whose header says that text is burned in.
+        text: Columns with reports.
         given: The items as they were given.
     """
 
@@ -66,6 +88,12 @@ class Answers:
     variable: str | None = None
     participant: str | None = None
     session: str | None = None
+    study: str | None = None
+    view: str | None = None
+    edge: int | None = None
+    colour: str | None = None
+    burned_in: str | None = None
+    text: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
 
 
@@ -136,7 +164,7 @@ def parse_answers(items: Sequence[str]) -> Answers:
 
 
 def _value(key: str, text: str) -> object:
-    if key in {"channels", "include"}:
+    if key in {"channels", "include", "text"}:
         listed = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
         if not listed:
             msg = "name at least one"
@@ -148,14 +176,17 @@ def _value(key: str, text: str) -> object:
         return _unit(text)
     if key == "modality":
         name = _MODALITY_ALIASES.get(text.casefold(), text.casefold())
-        return Modality(_one_of(name, MODALITIES))
+        return Modality(_one_of(name, MODALITIES + STUDY_MODALITIES))
     if key == "time_unit":
         return _one_of(text.casefold(), TIME_UNITS)
     if key == "format":
         return _one_of(text.casefold(), FORMATS)
-    if key == "participant":
-        return _participant(text)
-    return _session(text) if key == "session" else text
+    if key in _CHOICES:
+        return _one_of(text.casefold(), _CHOICES[key])
+    if key == "edge":
+        return _edge(text)
+    checked = {"participant": _participant, "session": _session, "study": _study, "view": _view}
+    return checked[key](text) if key in checked else text
 
 
 def _one_of(text: str, known: Sequence[str]) -> str:
@@ -193,9 +224,9 @@ def _participant(text: str) -> str:
         if text.count(",") != 2:
             msg = "give table:TABLE,COLUMN_OF_FILES,COLUMN_OF_PARTICIPANTS"
             raise ValueError(msg)
-    elif text not in {FOLDER, FILE} and not text.startswith(COMMENT):
-        hint = nearest(text, (FOLDER, FILE, PATTERN, COMMENT, TABLE))
-        msg = f"give folder, file, pattern:…, comment:… or table:…{hint}"
+    elif text not in {FOLDER, FILE, HEADER} and not text.startswith((COLUMN, COMMENT)):
+        hint = nearest(text, (FOLDER, FILE, PATTERN, COMMENT, TABLE, COLUMN, HEADER))
+        msg = f"give folder, file, header, pattern:…, column:…, comment:… or table:…{hint}"
         raise ValueError(msg)
     return text
 
@@ -208,6 +239,47 @@ def _session(text: str) -> str:
         msg = f"give none, folder, pattern:… or comment:…{hint}"
         raise ValueError(msg)
     return text
+
+
+def _study(text: str) -> str:
+    if text.startswith(PATTERN):
+        compiled(text.removeprefix(PATTERN), "study")
+    elif text not in {FOLDER, FILE, HEADER, NONE} and not text.startswith(COLUMN):
+        hint = nearest(text, (FOLDER, FILE, HEADER, NONE, PATTERN, COLUMN))
+        msg = f"give none, folder, file, header, pattern:… or column:…{hint}"
+        raise ValueError(msg)
+    return text
+
+
+def _view(text: str) -> str:
+    if text.startswith(PATTERN):
+        compiled(text.removeprefix(PATTERN), "view")
+    elif text not in {HEADER, NONE} and not text.startswith(COLUMN):
+        view = canonical_view(text)
+        if view is None:
+            msg = "give a view (PA, AP, AP supine, lateral, frontal), none, header, pattern:… or column:…"
+            raise ValueError(msg)
+        return view
+    return text
+
+
+def _edge(text: str) -> int:
+    if not text.isdigit() or not 16 <= int(text) <= _LARGEST_EDGE:
+        msg = f"give pixels along the longer side, from 16 to {_LARGEST_EDGE}"
+        raise ValueError(msg)
+    return int(text)
+
+
+def refuse_foreign(answers: Answers, keys: Sequence[str], what: str) -> None:
+    """Refuse answers to questions that what is there does not raise.
+
+    Raises:
+        ConfigError: One of the keys is answered.
+    """
+    for key in keys:
+        if getattr(answers, key) not in (None, ()):
+            msg = f"--set {key}=…: {what} have none; leave it out"
+            raise ConfigError(msg)
 
 
 def refuse_to_guess(

@@ -16,8 +16,8 @@ from medssl.initialise.tables import KeyMatch
 _MALE: Final[tuple[str, ...]] = ("M", "m", "Male", "male", "MALE")
 _FEMALE: Final[tuple[str, ...]] = ("F", "f", "Female", "female", "FEMALE")
 _KNOWN: Final = {"age": "age", "sex": "sex", "gender": "sex", "bmi": "bmi"}
-_CATEGORIES: Final = 12
-_PRIVATE: Final = re.compile(
+CATEGORIES: Final = 12
+PRIVATE: Final = re.compile(
     r"name|birth|dob|mail|phone|address|street|zip|post|ssn|mrn|insur|(^|[\W_])(id|num|no)([\W_]|$)",
     re.IGNORECASE,
 )
@@ -103,52 +103,60 @@ def _from_table(match: KeyMatch, participants: Collection[str]) -> LabelPlan:
     for column in match.table.columns:
         if column == match.column:
             continue
-        label = _label_of(column)
+        label = label_of(column)
         values = [row.get(column, "") for row in rows]
-        offer = _offer(label or _slug(column), column, values, exhaustive=True)
+        offer = offer_of(label or slug(column), column, values, exhaustive=True)
         if offer is None:
             continue
         if label is not None and label not in kept:
             kept[label] = offer
-        elif label is None and not _PRIVATE.search(column) and _is_label(offer):
+        elif label is None and not PRIVATE.search(column) and is_label(offer):
             spare.append(offer)
     about = plural(len(rows), "row") + f" of {len(participants):,} participants"
     return LabelPlan(match, tuple(kept.values()), tuple(spare), about)
 
 
-def _is_label(offer: Offer) -> bool:
-    return offer.present > 0 and (offer.kind == "number" or offer.sides <= _CATEGORIES)
+def is_label(offer: Offer) -> bool:
+    """Whether it has values, and as words not too many different ones."""
+    return offer.present > 0 and (offer.kind == "number" or offer.sides <= CATEGORIES)
 
 
 def _from_comments(comments: Sequence[Mapping[str, str]], *, exhaustive: bool) -> LabelPlan:
     keys: dict[str, Counter[str]] = {}
     for one in comments:
         for key in one:
-            label = _label_of(key)
+            label = label_of(key)
             if label is not None:
                 keys.setdefault(label, Counter())[key] += 1
     offers = []
     for label, spellings in keys.items():
         key = spellings.most_common(1)[0][0]
-        offer = _offer(label, key, [one.get(key, "") for one in comments], exhaustive=exhaustive)
+        offer = offer_of(label, key, [one.get(key, "") for one in comments], exhaustive=exhaustive)
         if offer is not None:
             offers.append(offer)
     about = plural(len(comments), "header") + " looked at"
     return LabelPlan(None, tuple(offers), (), about)
 
 
-def _label_of(column: str) -> str | None:
+def label_of(column: str) -> str | None:
+    """The label of people that a column is called like, if any."""
     words = re.findall(r"[^\W\d_]+", column.casefold())
     return next((_KNOWN[word] for word in words if word in _KNOWN), None)
 
 
-def _slug(column: str) -> str:
+def slug(column: str) -> str:
+    """A label name from a column's.
+
+    >>> slug("Pleural Thickening (y/n)")
+    'pleural_thickening_y_n'
+    """
     words = re.findall(r"[^\W_]+", column.casefold())
-    slug = "_".join(words)[:40] or "label"
-    return f"label_{slug}" if slug in {"participant", "added"} or slug.startswith("has_") else slug
+    name = "_".join(words)[:40] or "label"
+    taken = name in {"participant", "added", "record"} or name.startswith("has_")
+    return f"label_{name}" if taken else name
 
 
-def _offer(label: str, source: str, raw: Sequence[str], *, exhaustive: bool) -> Offer | None:
+def offer_of(label: str, source: str, raw: Sequence[str], *, exhaustive: bool) -> Offer | None:
     """A label, or None when its values cannot be used without being told what they mean."""
     raw = [value.strip() for value in raw]
     told = [value for value in raw if not is_absent(value)]

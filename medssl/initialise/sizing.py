@@ -137,7 +137,7 @@ def choose_sizes(
             expected += float(np.mean(looked // seconds)) if duration is None else length // seconds
     pairable = {name for name, count in segments.items() if count >= 2}
     _require_participants(len(counts), len(pairable))
-    split, splits = _choose_split(list(counts), pairable, source, scored=scored)
+    split, splits = choose_split(list(counts), pairable, source, scored=scored)
     return Sizes(
         rate=rate,
         segment_seconds=seconds,
@@ -180,7 +180,7 @@ def _segment_seconds(
     return seconds
 
 
-def _choose_split(
+def choose_split(
     names: Sequence[str], pairable: set[str], source: str, *, scored: bool
 ) -> tuple[tuple[float, float, float], dict[str, str]]:
     """The split with most training participants that leaves enough to score."""

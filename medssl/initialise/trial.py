@@ -12,7 +12,7 @@ from medssl.config import validate
 from medssl.errors import ConfigError, IngestError
 from medssl.ingest import IngestConfig
 from medssl.ingest.ledger import Unreadable
-from medssl.ingest.sources import BaseSource, WfdbSource
+from medssl.ingest.sources import WaveformSource, WfdbSource
 from medssl.ingest.waveforms.preprocess import Preprocessed
 from medssl.ingest.waveforms.quality import grade
 from medssl.ingest.waveforms.readers import open_recording
@@ -66,6 +66,7 @@ def try_recordings(source: dict[str, Any], paths: Sequence[str]) -> Trial:
         ConfigError: None of them gives a segment.
     """
     config = validate(IngestConfig, {"sources": [source]}, where="ingest").sources[0]
+    assert isinstance(config, WaveformSource)
     chosen = [path for path in spread(paths, _COUNT) if _small(config, path)]
     outcomes: Counter[str] = Counter()
     grades: list[float] = []
@@ -92,7 +93,7 @@ def try_recordings(source: dict[str, Any], paths: Sequence[str]) -> Trial:
     return Trial((f"{line}; not read: {failed}" if failed else line,), len(grades), good)
 
 
-def split_member(config: BaseSource, path: str) -> tuple[str, str]:
+def split_member(config: WaveformSource, path: str) -> tuple[str, str]:
     """The file and the key of a recording; the key is empty where a file holds one."""
     if getattr(config, "recordings", None) is None:
         return path, ""
@@ -106,7 +107,7 @@ def split_member(config: BaseSource, path: str) -> tuple[str, str]:
     return file, path.removeprefix(file).removeprefix("#")
 
 
-def _small(config: BaseSource, path: str) -> bool:
+def _small(config: WaveformSource, path: str) -> bool:
     file = config.folder() / split_member(config, path)[0]
     files = [file]
     if isinstance(config, WfdbSource):
@@ -114,7 +115,7 @@ def _small(config: BaseSource, path: str) -> bool:
     return sum(one.stat().st_size for one in files if one.is_file()) <= _MAX_BYTES
 
 
-def _outcome(config: BaseSource, path: str) -> list[float] | str:
+def _outcome(config: WaveformSource, path: str) -> list[float] | str:
     """Grades of a few segments, or why there is none."""
     folder = config.folder()
     try:

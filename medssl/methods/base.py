@@ -15,12 +15,17 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from medssl.encoders import build_encoder
 from medssl.errors import ObjectiveError
+from medssl.inputs import Inputs
+from medssl.inputs.waveforms import bare_waveforms
 from medssl.methods.config import MethodConfig, OptimiserConfig
+from medssl.methods.contrasts import Contrast
 from medssl.methods.ema import MomentumTeacher
+from medssl.methods.facts import RunFacts
 from medssl.sampling.loader import Batch
-from medssl.views.cascade import Cascade
-from medssl.views.normalise import zscore
 from medssl.views.seeds import derive_seed
+
+Side = Literal["first", "second", "companion"]
+"""Records of a batch: the pair, and a further one of the first's modality."""
 
 LOSS = "loss"
 """Key of the total among the terms of a step."""
@@ -37,16 +42,31 @@ class PretrainingMethod(lightning.LightningModule):
         config: Settings of the method and of what all share.
         seed: Seed of initial weights, views and dropout.
         steps: Optimiser steps in the whole run, for the schedule.
+        inputs: How records of the first modality are read; by default waveforms.
+        partner_inputs: The same for the partner's; by default `inputs`.
     """
 
     title: ClassVar[str]
     """Name and source, as written into a bundle's provenance."""
+    learning_rate_factor: Tensor
+    """What a plateau of the validation loss has made of the learning rate."""
 
-    def __init__(self, config: MethodConfig, *, seed: int, steps: int) -> None:
+    def __init__(
+        self,
+        config: MethodConfig,
+        *,
+        seed: int,
+        steps: int,
+        inputs: Inputs | None = None,
+        partner_inputs: Inputs | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
         self.seed = seed
         self.steps = steps
+        self.inputs = inputs or bare_waveforms()
+        self.partner_inputs = partner_inputs or self.inputs
+        self.register_buffer("learning_rate_factor", torch.ones(()))
         self.teacher: MomentumTeacher | None = None
         self.views = config.views.build()
         with torch.random.fork_rng(devices=[]):
@@ -54,6 +74,14 @@ class PretrainingMethod(lightning.LightningModule):
             self.encoder = build_encoder(config.encoder)
             self.head: nn.Module = config.head.build(self.encoder.dim)
             self.build()
+
+    def meet(self, facts: RunFacts) -> None:
+        """Learn what there is to know of the training records, before the first step."""
+        return
+
+    def exported_partner(self) -> tuple[nn.Module, nn.Module | None] | None:
+        """The second modality's encoder and head, if there is one."""
+        return None
 
     def build(self) -> None:
         """Make further modules, such as a teacher, with the seeded generator."""
@@ -101,23 +129,34 @@ class PretrainingMethod(lightning.LightningModule):
         self.terms = {name: value.detach() for name, value in terms.items()}
         return terms[LOSS]
 
-    def view(self, batch: Batch, which: Literal["first", "second"], number: int = 0) -> Tensor:
+    def view(self, batch: Batch, which: Side, number: int = 0) -> Any:
         """A stochastic view of one side of a batch, on the batch's device.
 
         Args:
-            batch: Segments as they come from the store.
+            batch: Records as they come from the store.
             which: The side.
             number: Which of several views of that side.
         """
-        segments = zscore(batch[which])
-        parts = ("views", batch["position"], which, self.global_rank)
-        seed = derive_seed(self.seed, *(parts if number == 0 else (*parts, number)))
-        views = self.views_of(which)
-        return views.apply(segments, views.draw(*segments.shape, seed=seed))
+        return self.inputs_of(which).viewed(
+            batch[which], self.views_of(which), seed=self.view_seed(batch, which, number)
+        )
 
-    def views_of(self, which: Literal["first", "second"]) -> Cascade:
-        """The views of one side; both have the same, unless a method says otherwise."""
+    def plain(self, batch: Batch, which: Side) -> Any:
+        """One side of a batch as it would be embedded, on the batch's device."""
+        return self.inputs_of(which).plain(batch[which], batch["participants"].device)
+
+    def view_seed(self, batch: Batch, which: Side, number: int = 0) -> int:
+        """Seed of a view: of the run, the batch's position, the side and the rank."""
+        parts = ("views", batch["position"], which, self.global_rank)
+        return derive_seed(self.seed, *(parts if number == 0 else (*parts, number)))
+
+    def views_of(self, which: Side) -> Any:
+        """The views of one side; all have the same, unless a method says otherwise."""
         return self.views
+
+    def inputs_of(self, which: Side) -> Inputs:
+        """How one side is read."""
+        return self.partner_inputs if which == "second" else self.inputs
 
     def _refuse_non_finite(self, terms: dict[str, Tensor]) -> None:
         for name, value in terms.items():
@@ -131,12 +170,23 @@ class PretrainingMethod(lightning.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam over the trained modules, and its schedule by step."""
         settings = self.config.optimiser
-        parameters = [p for module in self.trained() for p in module.parameters()]
+        decayed: list[nn.Parameter] = []
+        held: list[nn.Parameter] = []  # scales and biases of objectives, which decay would pull
+        for module in self.trained():
+            into = held if isinstance(module, Contrast) else decayed
+            into += [p for p in module.parameters() if p.requires_grad]
+        groups: list[dict[str, Any]] = [
+            {"params": decayed},
+            *([{"params": held, "weight_decay": 0.0}] if held else []),
+        ]
         optimizer: Optimizer = Adam(
-            parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
+            groups, lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
         scheduler = LambdaLR(
-            optimizer, lambda step: learning_rate_factor(step, settings, self.steps)
+            optimizer,
+            lambda step: (
+                float(self.learning_rate_factor) * learning_rate_factor(step, settings, self.steps)
+            ),
         )
         return {
             "optimizer": optimizer,

@@ -8,8 +8,15 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_v
 
 from medssl.config import StrictModel
 from medssl.encoders import EncoderConfig, ProjectionHeadConfig
+from medssl.encoders.registry import KINDS
 from medssl.encoders.vit1d import check_width
+from medssl.inputs.table_config import TableConfig
+from medssl.methods.image_text_config import ConVIRTConfig, MaskedLanguageConfig, SwAVConfig
+from medssl.methods.tip_config import TIPConfig
+from medssl.types import Kind
 from medssl.views import ViewsConfig
+from medssl.views.image_config import ImageViewsConfig
+from medssl.views.text_config import TextViewsConfig
 
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 
@@ -19,8 +26,13 @@ class OptimiserConfig(StrictModel):
 
     learning_rate: PositiveFloat = 1e-3
     weight_decay: float = Field(1e-5, ge=0)
-    schedule: Literal["halving", "cosine", "constant"] = "halving"
+    schedule: Literal["halving", "cosine", "constant", "plateau"] = "halving"
     halve_every: PositiveInt = Field(125_000, description="steps; for schedule: halving")
+    patience: PositiveInt = Field(
+        5,
+        description="for schedule: plateau: halved when the validation loss has not fallen for so "
+        "many validations (validate_every)",
+    )
     warmup_steps: int = Field(0, ge=0)
 
 
@@ -138,11 +150,44 @@ class MultiViewConfig(StrictModel):
         return self
 
 
+class NoViewsConfig(StrictModel):
+    """Rows of a table are seen as they are."""
+
+    kind: Literal["table"] = "table"
+
+    def build(self) -> None:
+        """Nothing."""
+
+
+AnyViewsConfig = Annotated[
+    ViewsConfig | ImageViewsConfig | TextViewsConfig | NoViewsConfig, Field(discriminator="kind")
+]
+
+
+def _views_of_the_encoder(values: Any) -> Any:
+    """Views are of the kind that the encoder beside them takes; nobody has to say so."""
+    if not isinstance(values, dict) or "encoder" not in values:
+        return values
+    encoder = values["encoder"]
+    name = encoder.get("name") if isinstance(encoder, dict) else getattr(encoder, "name", None)
+    kind = KINDS.get(str(name), Kind.WAVEFORM).value
+    views = values.get("views", {})
+    if isinstance(views, dict) and "kind" not in views:
+        return {**values, "views": {"kind": kind, **views}}
+    return values
+
+
 class PartnerConfig(StrictModel):
-    """The second modality of simultaneous pairs: its own encoder, views and head."""
+    """The second modality of a pair: its own encoder, views and head."""
 
     encoder: EncoderConfig
-    views: ViewsConfig = ViewsConfig()
+    views: AnyViewsConfig = ViewsConfig()
+    table: TableConfig | None = Field(None, description="columns of the rows, for partner: table")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_of_views(cls, values: Any) -> Any:
+        return _views_of_the_encoder(values)
 
 
 Method = (
@@ -154,6 +199,10 @@ Method = (
     | VICRegConfig
     | MaskedAutoencoderConfig
     | MultiViewConfig
+    | SwAVConfig
+    | ConVIRTConfig
+    | MaskedLanguageConfig
+    | TIPConfig
 )
 """A new method joins this union and `registry.build_method`, and must pass the tests of all."""
 
@@ -184,11 +233,16 @@ class MethodConfig(StrictModel):
     )
     encoder: EncoderConfig
     head: ProjectionHeadConfig = ProjectionHeadConfig()
-    views: ViewsConfig = ViewsConfig()
+    views: AnyViewsConfig = ViewsConfig()
     partner: PartnerConfig | None = Field(
-        None, description="the second modality of pairs.level: moment"
+        None, description="the second modality of pairs.level: moment, study or record"
     )
     optimiser: OptimiserConfig = OptimiserConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_of_views(cls, values: Any) -> Any:
+        return _views_of_the_encoder(values)
 
     @model_validator(mode="after")
     def _fits_the_method(self) -> MethodConfig:
@@ -198,7 +252,17 @@ class MethodConfig(StrictModel):
                 "use encoder: {name: vit1d, channels: …}"
             )
             raise ValueError(msg)
-        if self.partner is not None and not isinstance(self.method, MultiViewConfig):
-            msg = f"method {self.method.name} has no second encoder: use multiview, or drop partner"
+        two = isinstance(self.method, MultiViewConfig | ConVIRTConfig | TIPConfig)
+        if self.partner is not None and not two:
+            msg = (
+                f"method {self.method.name} has no second encoder: use multiview, convirt or tip, "
+                "or drop partner"
+            )
+            raise ValueError(msg)
+        if self.partner is None and isinstance(self.method, ConVIRTConfig | TIPConfig):
+            msg = f"method {self.method.name} needs partner: {{encoder: …}}, the second encoder"
+            raise ValueError(msg)
+        if self.encoder.name == "text_transformer" and self.method.name != "masked_language":
+            msg = f"method {self.method.name} does not train text encoders: use masked_language"
             raise ValueError(msg)
         return self

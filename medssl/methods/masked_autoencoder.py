@@ -14,7 +14,6 @@ from medssl.methods.base import LOSS, PretrainingMethod
 from medssl.methods.config import DecoderConfig
 from medssl.objectives.reconstruction import masked_mse
 from medssl.sampling.loader import Batch
-from medssl.views.normalise import zscore
 from medssl.views.seeds import derive_seed
 
 
@@ -55,7 +54,7 @@ class MaskedAutoencoder(PretrainingMethod):
         """The reconstruction error; ranks have equally many patches, so their mean is the whole."""
         sides: tuple[Literal["first"], Literal["second"]] = ("first", "second")
         segments = torch.cat(
-            [self.view(batch, s) if self.settings.augment else zscore(batch[s]) for s in sides]
+            [self.view(batch, s) if self.settings.augment else self.plain(batch, s) for s in sides]
         )
         targets = patchify(segments, self._encoder.patch)
         visible, masked = self.mask(*targets.shape[:2], position=batch["position"])

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from medssl.encoders import build_encoder
-from medssl.methods.base import LOSS, PretrainingMethod
+from medssl.methods.base import LOSS, PretrainingMethod, Side
 from medssl.objectives.gather import gather
 from medssl.objectives.multiview import mv_dhel, mv_infonce, symmetric_infonce
 from medssl.sampling.loader import Batch
-from medssl.views.cascade import Cascade
 
-Side = Literal["first", "second"]
 SIDES: Final[tuple[Side, Side]] = ("first", "second")
 
 
@@ -44,7 +42,7 @@ class MultiView(PretrainingMethod):
             self.partner_head = self.config.head.build(encoder.dim)
             self.partner_views = partner.views.build()
 
-    def views_of(self, which: Side) -> Cascade:
+    def views_of(self, which: Side) -> Any:
         """Those of the modality."""
         crossed = which == "second" and self.config.partner is not None
         return self.partner_views if crossed else self.views

@@ -1,4 +1,4 @@
-"""Small real recordings that ship with medssl, for the demo and the tests."""
+"""Small real recordings and images that ship with medssl, for the demo and the tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from medssl.config import nearest
 from medssl.errors import IngestError
 
-SAMPLES: Final = ("ecg_id", "ppg_bp")
+SAMPLES: Final = ("cxr_nih", "ecg_id", "ppg_bp")
 """Names that `sample_path` knows."""
 
 PREFIX: Final = "sample:"
@@ -20,7 +20,8 @@ def sample_path(name: str) -> Path:
     """Folder of a sample data set; never needs the network.
 
     Args:
-        name: `"ppg_bp"` (finger PPG, 131 participants) or `"ecg_id"` (lead I ECG, 54 participants).
+        name: `"ppg_bp"` (finger PPG, 131 participants), `"ecg_id"` (lead I ECG, 54 participants) or
+            `"cxr_nih"` (chest radiographs of 58 participants, with template sentences for reports).
 
     Raises:
         IngestError: There is no sample of that name.

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import torch
 from torch import Tensor
 
+from medssl.batches import Raw
 from medssl.sampling.pairs import PairBatch, PairSampler
 from medssl.store import Store
+from medssl.types import Rows
+
+Read = Callable[[Rows], Raw]
+"""Gives the records of some rows, as a store holds them."""
 
 
 class Batch(TypedDict):
     """One batch of positive pairs as it comes from the store, before views."""
 
-    first: Tensor
-    """Shape (pairs, channels, time)."""
-    second: Tensor
-    """Shape (pairs, channels, time)."""
+    first: Raw
+    """Records of the first modality."""
+    second: Raw
+    """Of the same modality, or of a partner's."""
     participants: Tensor
     """Codes, shape (pairs,)."""
     position: int
     """Number of this batch since the start of training."""
+    places: NotRequired[Tensor]
+    """Number of each first record among those that are drawn from, shape (pairs,)."""
+    studies: NotRequired[Tensor]
+    """Codes of studies, shape (pairs,)."""
+    companion: NotRequired[Raw]
+    """A further record of the first modality for each pair."""
 
 
 class PairLoader:
@@ -38,11 +49,28 @@ class PairLoader:
         store: Where the records are.
         sampler: Which records stand in which batch.
         total: Number of batches in the whole run.
+        read: Gives the records of some rows; by default arrays as they are stored.
+        read_partner: The same for the second record of each pair; by default `read`.
+        studies: Number of the study of each of the sampler's rows.
+        companions: Whether batches hold the sampler's companions.
     """
 
-    def __init__(self, store: Store, sampler: PairSampler, *, total: int) -> None:
-        self._store = store
+    def __init__(
+        self,
+        store: Store,
+        sampler: PairSampler,
+        *,
+        total: int,
+        read: Read | None = None,
+        read_partner: Read | None = None,
+        studies: Rows | None = None,
+        companions: bool = False,
+    ) -> None:
         self._sampler = sampler
+        self._read_first: Read = read or (lambda rows: torch.from_numpy(store.read(rows)))
+        self._read_second = read_partner or self._read_first
+        self._studies = studies
+        self._companions = companions
         self._total = total
         self._position = 0
 
@@ -82,9 +110,15 @@ class PairLoader:
             epoch, inside = epoch + 1, 0
 
     def _read(self, position: int, pairs: PairBatch) -> Batch:
-        return {
-            "first": torch.from_numpy(self._store.read(pairs.first)),
-            "second": torch.from_numpy(self._store.read(pairs.second)),
+        batch: Batch = {
+            "first": self._read_first(pairs.first),
+            "second": self._read_second(pairs.second),
             "participants": torch.from_numpy(pairs.participants),
             "position": position,
+            "places": torch.from_numpy(pairs.places),
         }
+        if self._studies is not None:
+            batch["studies"] = torch.from_numpy(self._studies[pairs.places])
+        if self._companions:
+            batch["companion"] = self._read_first(pairs.companions)
+        return batch

@@ -1,4 +1,4 @@
-"""Positive pairs: two records of one participant, drawn as a pure function of the position."""
+"""Positive pairs: two records that belong together, drawn as a pure function of the position."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from medssl.config import StrictModel
 from medssl.errors import StageError
+from medssl.sampling.studies import Companions
 from medssl.sampling.weights import RecordWeights
 from medssl.types import Modality, Rows
 
@@ -18,12 +19,26 @@ from medssl.types import Modality, Rows
 class PairConfig(StrictModel):
     """How positive pairs are drawn."""
 
-    level: Literal["participant", "segment", "moment"] = Field(
+    level: Literal["participant", "segment", "moment", "study", "record"] = Field(
         "participant",
-        description="participant: two different segments of one participant; "
-        "segment: two views of one segment; moment: simultaneous segments of two modalities",
+        description="participant: two different records of one participant; "
+        "segment: two views of one record; moment: simultaneous segments of two modalities; "
+        "study: an image and its report, or, without partner, two images of one study; "
+        "record: an image and its row of a table",
     )
-    partner: Modality | None = Field(None, description="the second modality of level: moment")
+    partner: Modality | None = Field(
+        None, description="the second modality: of level moment, of study (report), record (table)"
+    )
+    draw: Literal["participant", "study"] = Field(
+        "participant",
+        description="what is drawn uniformly: participants, or studies as published for ConVIRT, "
+        "by which participants with many studies weigh more",
+    )
+    companion: Literal["none", "study", "participant"] = Field(
+        "none",
+        description="a further image beside each: another one of its study, or one of another "
+        "study of its participant (longitudinal); another view of itself where there is none",
+    )
     min_records: PositiveInt = Field(
         2, description="participants with fewer records are left out; at least 2 for participant"
     )
@@ -40,19 +55,38 @@ class PairConfig(StrictModel):
 
     @model_validator(mode="after")
     def _partnered(self) -> PairConfig:
-        if self.level == "moment" and self.partner is None:
-            msg = "level: moment needs partner, the second modality, such as partner: ecg"
+        if self.level in ("moment", "record") and self.partner is None:
+            example = "ecg" if self.level == "moment" else "table"
+            msg = f"level: {self.level} needs partner, the second modality: partner: {example}"
             raise ValueError(msg)
-        if self.level != "moment" and self.partner is not None:
-            msg = f"level: {self.level} has no second modality: use level: moment, or drop partner"
+        if self.level in ("participant", "segment") and self.partner is not None:
+            msg = (
+                f"level: {self.level} has no second modality: use level: moment or study, or drop "
+                "partner"
+            )
+            raise ValueError(msg)
+        if self.companion != "none" and self.partner is None:
+            msg = "companion is a further image beside an image and its report: set partner"
             raise ValueError(msg)
         return self
 
     @property
     def fewest(self) -> int:
         """Records that a participant must have."""
-        least = 2 if self.level == "participant" else 1
-        return max(self.min_records, self.per_participant, least)
+        least = 2 if self.two_records else 1
+        # What comes in pairs already needs no second record to make one.
+        smallest = 1 if self.partner is not None and self.level != "moment" else self.min_records
+        return max(smallest, self.per_participant, least)
+
+    @property
+    def two_records(self) -> bool:
+        """Whether a pair is two different records of one modality."""
+        return self.level == "participant" or (self.level == "study" and self.partner is None)
+
+    @property
+    def by_study(self) -> bool:
+        """Whether studies, not participants, are drawn."""
+        return self.draw == "study" or (self.level == "study" and self.partner is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +97,14 @@ class PairBatch:
     second: Rows
     participants: Rows
     """Codes of the participants, equal for equal participants."""
+    places: Rows
+    """Which of the sampler's rows each pair's first record is: the same in every run."""
+    companions: Rows
+    """A further record of the first modality for each pair; the first itself where none is."""
 
 
 class PairSampler:
-    """Batches of positive pairs, uniform over participants.
+    """Batches of positive pairs, uniform over participants, or over studies.
 
     An epoch is a random order of all participants, cut into batches of different participants;
     those left over open the next epoch's queue, so no participant is drawn more than once more
@@ -79,7 +117,8 @@ class PairSampler:
         batch_size: Pairs in a batch, over all ranks.
         config: Level, minimum number of records, pairs of one participant in a batch.
         seed: Seed of the order and of the choice of records.
-        partners: For level moment, the simultaneous record of each row.
+        partners: The record of the second modality that belongs to each row.
+        studies: Number of each row's study, where studies are drawn or companions wanted.
         quality: Quality of each row, in [0, 1]; needed by `quality_weight`.
         rank: This process, from 0.
         world_size: Number of processes; divides `batch_size`.
@@ -99,6 +138,7 @@ class PairSampler:
         config: PairConfig,
         seed: int,
         partners: Rows | None = None,
+        studies: Rows | None = None,
         quality: np.ndarray | None = None,
         rank: int = 0,
         world_size: int = 1,
@@ -107,26 +147,32 @@ class PairSampler:
         _check_divides(
             batch_size, config.per_participant, f"pairs.per_participant {config.per_participant}"
         )
-        names, codes, counts = np.unique(participants, return_inverse=True, return_counts=True)
+        people = np.unique(participants, return_inverse=True)[1]
+        grouped = studies if config.by_study and studies is not None else participants
+        names, codes, counts = np.unique(grouped, return_inverse=True, return_counts=True)
         order = np.argsort(codes, kind="stable")
+        self._places = order
+        self._people = people[order]
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
         self._rows = np.asarray(rows, dtype=np.int64)[order]
         self._partners = self._rows if partners is None else np.asarray(partners)[order]
         eligible = np.flatnonzero(counts >= config.fewest)
-        self.n_participants = len(eligible)
-        self.n_left_out = len(names) - len(eligible)
+        self._groups = len(eligible)
+        self.n_participants = len(np.unique(people[np.isin(codes, eligible)]))
+        self.n_left_out = len(np.unique(people)) - self.n_participants
+        drawn = "study" if config.by_study else "participant"
         self._each = config.per_participant
         self._drawn = batch_size // self._each
         if len(eligible) == 0:
             msg = (
-                f"none of {len(names)} participant(s) has at least {config.fewest} record(s): "
+                f"none of {len(names)} {drawn}(s) has at least {config.fewest} record(s): "
                 "lower pairs.min_records or pairs.per_participant, ingest shorter segments, or use "
                 "pairs.level=segment"
             )
             raise StageError(msg)
         if len(eligible) < self._drawn:
             msg = (
-                f"pretrain.batch_size is {batch_size} and {len(eligible)} participant(s) have at "
+                f"pretrain.batch_size is {batch_size} and {len(eligible)} {drawn}(s) have at "
                 f"least {config.fewest} record(s): set pretrain.batch_size to "
                 f"{len(eligible) * self._each} or less, or raise pairs.per_participant"
             )
@@ -135,11 +181,12 @@ class PairSampler:
         if config.quality_weight > 0:
             grades = np.full(len(order), np.nan) if quality is None else np.asarray(quality)[order]
             self._weights = RecordWeights(grades, config.quality_weight, starts)
-        self._codes = eligible
+        self._companions = _companions(config, participants, studies)
+        self._first = np.asarray(rows, dtype=np.int64)
         self._starts = starts[eligible]
         self._counts = counts[eligible]
         self._batch_size = batch_size
-        self._level = config.level
+        self._two_records = config.two_records
         self._seed = seed
         self._rank = rank
         self._world_size = world_size
@@ -147,7 +194,7 @@ class PairSampler:
     @property
     def batches_per_epoch(self) -> int:
         """Batches in one epoch."""
-        return self.n_participants // self._drawn
+        return self._groups // self._drawn
 
     def epoch(self, epoch: int) -> list[PairBatch]:
         """All batches of one epoch, this rank's share of each."""
@@ -159,16 +206,23 @@ class PairSampler:
         uniforms = generator.random((2, len(order), self._each))
         starts = self._starts[order, None]
         first, second = self._choose(order, uniforms)
-        firsts = self._rows[(starts + first).reshape(-1)]
+        chosen = (starts + first).reshape(-1)
+        firsts = self._rows[chosen]
         seconds = self._partners[(starts + second).reshape(-1)]
-        codes = np.repeat(self._codes[order], self._each)
+        people, places = self._people[chosen], self._places[chosen]
+        companions = firsts
+        if self._companions is not None:
+            more = generator.random(len(places))
+            companions = self._first[self._companions.draw(places, more)]
         for batch in range(self.batches_per_epoch):
             share = slice(
                 batch * self._batch_size + self._rank,
                 (batch + 1) * self._batch_size,
                 self._world_size,
             )
-            yield PairBatch(firsts[share], seconds[share], codes[share])
+            yield PairBatch(
+                firsts[share], seconds[share], people[share], places[share], companions[share]
+            )
 
     def _choose(self, order: Rows, uniforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Both records of each pair, counted from their participant's first."""
@@ -178,7 +232,7 @@ class PairSampler:
             first = _different(uniforms[0], counts)
         else:
             first = weights.draw(uniforms[0], starts, counts)
-        if self._level != "participant":
+        if not self._two_records:
             return first, first
         if weights is None:
             # Step from the first record to one of the others: uniform over ordered pairs.
@@ -197,7 +251,7 @@ class PairSampler:
         the participants, rotated by the number already used, so that the dropped ones come first
         in the next epoch and all are drawn equally often over the cycle.
         """
-        n = self.n_participants
+        n = self._groups
         used = self.batches_per_epoch * self._drawn
         cycle = n // np.gcd(n, used) if used < n else 1
         permutation = np.random.default_rng([self._seed, 1 << 32, epoch // cycle]).permutation(n)
@@ -205,6 +259,16 @@ class PairSampler:
         # A fresh order inside the epoch: batches differ even when everybody is used every time.
         shuffled = np.random.default_rng([self._seed, 2 << 32, epoch]).permutation(used)
         return turned[:used][shuffled]
+
+
+def _companions(
+    config: PairConfig, participants: np.ndarray, studies: Rows | None
+) -> Companions | None:
+    if config.companion == "none" or studies is None:
+        return None
+    if config.companion == "study":
+        return Companions(studies)
+    return Companions(participants, apart=studies)
 
 
 def _check_divides(batch_size: int, parts: int, name: str) -> None:

@@ -10,6 +10,7 @@ from medssl.stages.base import Context, Manifest, Result, Stage
 from medssl.stages.embed import EMBEDDINGS
 from medssl.stages.pretrain import BUNDLE, PARTICIPANTS
 from medssl.stages.probe import PREDICTIONS, PROBES, read_untrained
+from medssl.stages.zero_shot import PROJECTED_IMAGES, PROJECTED_REPORTS, SCORES
 
 if TYPE_CHECKING:
     from medssl.evaluation.targets import Target
@@ -20,6 +21,7 @@ PUBLIC = "audit-public.json"
 FAILS = "fails"
 PROBE = "probe"
 PRETRAIN = "pretrain"
+ZERO_SHOT = "zero_shot"
 
 
 def run(context: Context) -> Result:
@@ -47,7 +49,7 @@ def run(context: Context) -> Result:
         pretraining_participants=read_json(context.inputs["embed"] / PARTICIPANTS),
         untrained=untrained[0] if untrained else None,
         probe_table=probes["rows"], differences=probes["differences"], predictions=predictions,
-        targets=_targets(context), encoder=encoder, config=context.config,
+        targets=_targets(context), encoder=encoder, config=context.config, **_zero_shot(context),
         meta={"bundle digest": embeddings.metadata["bundle"], "pipeline seed": context.seed},
         progress=context.progress,
     )  # fmt: skip
@@ -74,7 +76,22 @@ def _targets(context: Context) -> tuple[Target, ...]:
     return validate(ProbeConfig, config, where=PROBE).targets
 
 
+def _zero_shot(context: Context) -> dict[str, Any]:
+    """Projections and verdicts that the zero_shot stage left."""
+    from medssl.evaluation.embeddings import Embeddings
+
+    if ZERO_SHOT not in context.inputs:
+        return {}
+    folder = context.inputs[ZERO_SHOT]
+    files = [folder / name for name in (PROJECTED_IMAGES, PROJECTED_REPORTS)]
+    found = [Embeddings.read(file) for file in files if file.is_file()]
+    return {
+        "projected": {one.metadata["modality"]: one for one in found},
+        "image_uses": read_json(folder / SCORES)["image_use"],
+    }
+
+
 STAGE = Stage(
-    name="audit", version=2, config=AuditConfig, run=run,
-    needs=("ingest", "embed"), uses=("reduce", PRETRAIN, PROBE), reads=("seed", "split"),
+    name="audit", version=3, config=AuditConfig, run=run,
+    needs=("ingest", "embed"), uses=("reduce", PRETRAIN, PROBE, ZERO_SHOT), reads=("seed", "split"),
 )  # fmt: skip

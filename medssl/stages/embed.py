@@ -17,6 +17,7 @@ from medssl.stages.pretrain import (
     PARTNER_BUNDLE,
     PARTNER_HEAD,
 )
+from medssl.types import Kind
 
 EMBEDDINGS = "embeddings.parquet"
 UNTRAINED = "untrained-{seed}.parquet"
@@ -31,7 +32,7 @@ class EmbedConfig(StrictModel):
     """How embeddings are computed."""
 
     encoder: Literal["main", "partner"] = Field(
-        "main", description="partner: that of the second modality of simultaneous pairs"
+        "main", description="partner: that of the second modality of pairs"
     )
     batch_size: PositiveInt = 256
     untrained_seeds: int = Field(
@@ -65,19 +66,23 @@ def run(context: Context) -> Result:
         msg = "embed.encoder is partner and pretrain made one encoder: set it to main"
         raise StageError(msg)
     encoder = load_encoder(bundle)
-    corpus = open_corpus(context, encoder.contract.modality)
+    modality = encoder.contract.modality
+    if modality.kind is Kind.TABLE:  # rows of a table belong to the records of the main modality
+        modality = load_encoder(context.inputs["pretrain"] / BUNDLE).contract.modality
+    corpus = open_corpus(context, modality)
+    rows = encoder.inputs.usable(corpus.store, corpus.rows)
     trained = read_pretraining(context.inputs["pretrain"], corpus.splits)
     write_json(context.out / PARTICIPANTS, trained)
     context.run.dataset("store", corpus.store.digest)
-    total = len(corpus.rows) * (1 + config.untrained_seeds)
+    total = len(rows) * (1 + config.untrained_seeds)
     embeddings = embed_store(
-        encoder, corpus.store, corpus.rows, batch_size=config.batch_size,
+        encoder, corpus.store, rows, batch_size=config.batch_size,
         metadata={"bundle": encoder.digest}, progress=lambda done, _: context.progress(done, total),
     )  # fmt: skip
     embeddings.write(context.out / EMBEDDINGS)
     if config.layers:
         layers = embed_layers(
-            encoder, corpus.store, corpus.rows, count=config.layers,
+            encoder, corpus.store, rows, count=config.layers,
             head=load_head(head, encoder.dim) if head.is_file() else None,
             batch_size=config.batch_size,
             metadata={"bundle": encoder.digest, "modality": corpus.modality},
@@ -90,16 +95,20 @@ def run(context: Context) -> Result:
         random = untrained_encoder(
             parse_encoder_config(described["encoder"]), encoder.contract, corpus.store,
             corpus.of(TRAIN), limit=described["provenance"]["calibration records"],
-            seed=context.seed + seed,
+            seed=context.seed + seed, tokenizer=getattr(encoder.inputs, "tokenizer", None),
         )  # fmt: skip
         other = embed_store(
-            random, corpus.store, corpus.rows, batch_size=config.batch_size,
+            random, corpus.store, rows, batch_size=config.batch_size,
             metadata={"bundle": random.digest},
         )  # fmt: skip
         other.write(context.out / UNTRAINED.format(seed=seed))
         others.append(other.values)
-        context.progress((seed + 2) * len(corpus.rows), total)
-    summary = {"records": len(corpus.rows), **summarise(embeddings, context.seed)}
+        context.progress((seed + 2) * len(rows), total)
+    summary = {
+        "records": len(rows),
+        "records_unusable": len(corpus.rows) - len(rows),
+        **summarise(embeddings, context.seed),
+    }
     if others:
         gain = effective_rank_difference(
             embeddings.values, others, embeddings.participants, centred=True, seed=context.seed

@@ -68,16 +68,17 @@ def run(context: Context) -> Result:
 def _open_bundle(context: Context) -> tuple[Any, dict[str, Any]]:
     """The encoder that is fine-tuned, and what its card says of the pretraining."""
     from medssl.bundle import load_encoder, read_config
-    from medssl.encoders import SignalEncoder, parse_encoder_config
+    from medssl.encoders import BaseEncoder, parse_encoder_config
     from medssl.finetuning.finetune import Pretrained
 
     folder = context.inputs["pretrain"] / BUNDLE
     encoder = load_encoder(folder, device="cpu")
-    assert isinstance(encoder.module, SignalEncoder)
+    assert isinstance(encoder.module, BaseEncoder)
     described = read_config(folder)
     pretrained = Pretrained(
-        parse_encoder_config(described["encoder"]), encoder.module, encoder.contract, encoder.digest
-    )
+        parse_encoder_config(described["encoder"]), encoder.module, encoder.contract,
+        encoder.digest, getattr(encoder.inputs, "tokenizer", None),
+    )  # fmt: skip
     kept = ("method", "training participants", "training records", "steps")
     given = described["provenance"]
     return pretrained, {f"pretraining {name}": given[name] for name in kept if name in given}

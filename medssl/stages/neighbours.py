@@ -319,7 +319,7 @@ def _scores(table: RetrievalTable) -> dict[str, Any]:
         if row.metric == HIT:
             continue  # retrieval.json has it
         metric = row.metric if row.k is None else f"{row.metric}_at_{row.k}"
-        prefix = "/".join(_tag(word) for word in (row.task, row.features, metric))
+        prefix = "/".join(metric_tag(word) for word in (row.task, row.features, metric))
         scores[prefix] = {
             "value": row.interval.value, "low": row.interval.low, "high": row.interval.high,
             "chance": row.chance, "n": row.n_participants,
@@ -327,7 +327,7 @@ def _scores(table: RetrievalTable) -> dict[str, Any]:
     return scores
 
 
-def _tag(text: str) -> str:
+def metric_tag(text: str) -> str:
     """A name that MLflow takes as part of a metric's name."""
     return "".join(c if (c.isascii() and c.isalnum()) or c in "_-. " else "_" for c in text)
 

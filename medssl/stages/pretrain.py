@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
+from medssl.bundle.names import BUNDLE, HEAD, PARTNER_BUNDLE, PARTNER_HEAD
 from medssl.errors import StageError
 from medssl.methods.config import MethodConfig, has_teacher
 from medssl.stages.base import Context, Result, Stage
 from medssl.training.config import FitConfig
-from medssl.types import Modality, Rows
+from medssl.types import Modality
 
 if TYPE_CHECKING:
-    from torch import nn
+    from medssl.stages.sides import Side
+    from medssl.training.pair_data import PairData
 
-    from medssl.encoders import EncoderConfig
-    from medssl.records import Contract
-    from medssl.stages.data import Corpus
+__all__ = ["BUNDLE", "HEAD", "PARTICIPANTS", "PARTNER_BUNDLE", "PARTNER_HEAD", "STAGE"]
 
-BUNDLE = "bundle"
-HEAD = "head.safetensors"
-"""The projection head, which is not in the bundle; kept to be probed beside the encoder."""
-PARTNER_BUNDLE = "partner_bundle"
-"""The encoder of the second modality, where there is one."""
-PARTNER_HEAD = "partner_head.safetensors"
 PARTICIPANTS = "participants.json"
 """Pseudonyms of those trained on: local, for leak checks; not part of the bundle."""
 _TRAINING = "training"
+
+_LEVELS: Final = {"convirt": "study", "tip": "record"}
+"""The one level of pairs that a method is defined for."""
 
 
 class PretrainConfig(MethodConfig, FitConfig):
@@ -55,64 +51,63 @@ class PretrainConfig(MethodConfig, FitConfig):
 
     @model_validator(mode="after")
     def _two_modalities(self) -> PretrainConfig:
-        if self.pairs.level == "moment" and self.partner is None:
+        pairs = self.pairs
+        if pairs.partner is not None and self.partner is None:
             msg = (
-                "pairs.level: moment needs method: multiview, and partner: {encoder: …} for the "
-                f"{self.pairs.partner} records"
+                f"pairs.partner is {pairs.partner}: name its encoder, partner: {{encoder: …}}, and "
+                "a method of two encoders (multiview, convirt, tip)"
             )
             raise ValueError(msg)
-        if self.partner is not None and self.pairs.level != "moment":
-            msg = "partner belongs to pairs: {level: moment, partner: …}: set it, or drop partner"
+        if self.partner is not None and pairs.partner is None:
+            msg = (
+                "partner belongs to pairs: {level: moment, study or record, partner: …}: set it, "
+                "or drop partner"
+            )
             raise ValueError(msg)
-        if self.pairs.partner == self.modality:
+        if pairs.partner == self.modality:
             msg = f"pairs.partner is {self.modality}, as modality: name another modality"
+            raise ValueError(msg)
+        level = _LEVELS.get(self.method.name)
+        if level is not None and pairs.level != level:
+            msg = f"method {self.method.name} needs pairs.level: {level}, not {pairs.level}"
+            raise ValueError(msg)
+        if (pairs.level == "record") != (pairs.partner is Modality.TABLE):
+            msg = "pairs.level: record and pairs.partner: table belong together: set both"
             raise ValueError(msg)
         return self
 
 
-@dataclass(frozen=True)
-class _Side:
-    """One modality of a run: its records, and what is made of them."""
-
-    corpus: Corpus
-    contract: Contract
-    encoder: EncoderConfig
-    rows: Rows
-    """Of training participants."""
-
-    @property
-    def trained(self) -> set[str]:
-        """Training participants."""
-        from medssl.store.schema import PARTICIPANT
-
-        return set(self.corpus.store.column(PARTICIPANT, self.rows).tolist())
-
-
 def run(context: Context) -> Result:
-    """Train on the training participants and write a bundle."""
+    """Train on the training participants and write a bundle, or two."""
     import torch
 
     from medssl.files import digest_json, write_json
-    from medssl.methods.multiview import MultiView
     from medssl.methods.registry import build_method
-    from medssl.sampling.splits import VALIDATION
-    from medssl.training.fit import CHECKPOINTS, METRICS, PairData, fit
+    from medssl.sampling.splits import TRAIN, VALIDATION
+    from medssl.stages.sides import open_side, save_side
+    from medssl.training.fit import CHECKPOINTS, fit
+    from medssl.training.monitors import METRICS
+    from medssl.training.warm_up import warm_up_text
 
     config: PretrainConfig = context.config
-    side = _open(context, config.modality, config.encoder, "pretrain.encoder")
-    other: _Side | None = None
+    side = open_side(context, config.modality, config, "pretrain", rows_of=config.modality)
+    settings, other = config.model_copy(update={"encoder": side.start}), None
     if config.partner is not None:
         assert config.pairs.partner is not None  # the configuration says so
-        other = _open(
-            context, config.pairs.partner, config.partner.encoder, "pretrain.partner.encoder"
-        )
-    method = build_method(config, seed=context.seed, steps=config.steps)
+        other = open_side(
+            context, config.pairs.partner, config.partner, "pretrain.partner",
+            rows_of=config.modality,
+        )  # fmt: skip
+        partner = config.partner.model_copy(update={"encoder": other.start})
+        settings = settings.model_copy(update={"partner": partner})
+    data = _pairs(context, side, other, TRAIN)
+    method = build_method(
+        settings, seed=context.seed, steps=config.steps, inputs=side.inputs,
+        partner_inputs=None if other is None else other.inputs,
+    )  # fmt: skip
+    method.meet(data.facts())
     store = side.corpus.store
     context.run.dataset("store", store.digest)
-    data = PairData(
-        store, side.rows, config, seed=context.seed,
-        partner_rows=None if other is None else other.rows,
-    )  # fmt: skip
     latest: dict[str, float] = {}
 
     def report(step: int, values: Mapping[str, float]) -> None:
@@ -120,9 +115,11 @@ def run(context: Context) -> Result:
         context.run.metrics(values, step=step)
         context.progress(step, config.steps)
 
+    told = warm_up_text(method, data, context.out / _TRAINING, seed=context.seed)
     fit(
         method, data, config, context.out / _TRAINING,
-        validation=side.corpus.of(VALIDATION), report=report,
+        validation=side.rows_of(VALIDATION),
+        validation_pairs=_validation_pairs(context, side, other), report=report,
     )  # fmt: skip
     sampler = data.sampler()
     provenance: dict[str, Any] = {
@@ -132,38 +129,33 @@ def run(context: Context) -> Result:
         "steps": config.steps,
         "batch size": config.batch_size,
         "seed": context.seed,
-        "weights of": config.export,
+        "weights of": config.export if config.keep == "last" else "lowest validation loss",
         "calibration records": config.calibration_records,
         "store digest": store.digest,
         "torch": torch.__version__,
+        **_pairs_told(data, config),
     }
     summary: dict[str, Any] = {
         "participants": sampler.n_participants,
         "participants_left_out": sampler.n_left_out,
         "records": len(side.rows),
+        **_links_told(data),
+        **told,
     }
-    if data.moments is not None:
-        provenance |= {
-            "moments of": f"{config.modality} and {config.pairs.partner}",
-            "moments": len(data.moments),
-        }
-        summary |= {
-            "moments": len(data.moments),
-            "records_without_partner": data.moments.alone[0],
-            "partner_records_without_partner": data.moments.alone[1],
-        }
     trained = side.trained
     encoder, head = method.exported(config.export)
     summary["parameters"] = sum(p.numel() for p in encoder.parameters())
-    digest = _save(context, side, encoder, head, provenance, BUNDLE, HEAD)
+    limits: dict[str, Any] = {"limit": config.calibration_records, "head_config": config.head}
+    digest = save_side(context, side, encoder, head, provenance, BUNDLE, HEAD, **limits)
     if other is not None:
-        assert isinstance(method, MultiView)
-        partner = method.exported_partner()
-        assert partner is not None
+        exported = method.exported_partner()
+        assert exported is not None
         trained |= other.trained
         summary["partner_records"] = len(other.rows)
-        summary["partner_parameters"] = sum(p.numel() for p in partner[0].parameters())
-        second = _save(context, other, *partner, provenance, PARTNER_BUNDLE, PARTNER_HEAD)
+        summary["partner_parameters"] = sum(p.numel() for p in exported[0].parameters())
+        second = save_side(
+            context, other, *exported, provenance, PARTNER_BUNDLE, PARTNER_HEAD, **limits
+        )
         digest = digest_json([digest, second])
     write_json(context.out / PARTICIPANTS, sorted(trained))
     # Checkpoints hold optimiser state and are of no use once the bundle stands.
@@ -173,57 +165,56 @@ def run(context: Context) -> Result:
     return Result(digest=digest, summary={**summary, "steps": config.steps, "final": latest})
 
 
-def _open(context: Context, modality: Modality, encoder: EncoderConfig, where: str) -> _Side:
-    """Records of one modality, if the encoder fits them.
+def _pairs(context: Context, side: Side, other: Side | None, split: str) -> PairData:
+    """Pairs of the participants of a split."""
+    from medssl.training.pair_data import PairData
 
-    Raises:
-        StageError: There are none, or they have another number of channels.
-    """
-    from medssl.sampling.splits import TRAIN
-    from medssl.stages.data import open_corpus
-
-    corpus = open_corpus(context, modality)
-    contract = corpus.store.contract(modality, corpus.rows)
-    if encoder.channels != len(contract.channels):
-        msg = (
-            f"{where}.channels is {encoder.channels} and the {modality} records have "
-            f"{len(contract.channels)}: set it to {len(contract.channels)}"
-        )
-        raise StageError(msg)
-    return _Side(corpus, contract, encoder, corpus.of(TRAIN))
-
-
-def _save(
-    context: Context,
-    side: _Side,
-    encoder: nn.Module,
-    head: nn.Module | None,
-    provenance: Mapping[str, Any],
-    bundle_name: str,
-    head_name: str,
-) -> str:
-    """Calibrate an encoder on its own records and write its bundle and head; gives its digest."""
-    from medssl.bundle import save_bundle
-    from medssl.encoders.calibration import calibrate_batch_norm
-    from medssl.evaluation.layers import save_head
-    from medssl.evaluation.untrained import plain_batches
-
-    config: PretrainConfig = context.config
-    store, limit = side.corpus.store, config.calibration_records
-    encoder = encoder.cpu()
-    calibrate_batch_norm(encoder, plain_batches(store, side.rows, limit=limit, seed=context.seed))
-    digest = save_bundle(
-        context.out / bundle_name, encoder, encoder=side.encoder, contract=side.contract,
-        provenance={**provenance, "training records": len(side.rows)},
+    return PairData(
+        side.corpus.store, side.rows_of(split), context.config, seed=context.seed,
+        partner_rows=None if other is None else other.rows_of(split), inputs=side.inputs,
+        partner_inputs=None if other is None else other.inputs,
     )  # fmt: skip
-    if head is not None:
-        save_head(context.out / head_name, head.cpu(), config.head)
-    context.run.artifacts(context.out / bundle_name, bundle_name)
-    return digest
+
+
+def _validation_pairs(context: Context, side: Side, other: Side | None) -> PairData | None:
+    """Pairs of validation participants; None where there is none."""
+    from medssl.sampling.splits import VALIDATION
+
+    if not context.config.validate_every:
+        return None
+    try:
+        pairs = _pairs(context, side, other, VALIDATION)
+        pairs.sampler(batch_size=context.config.pairs.per_participant)
+    except StageError:
+        return None
+    return pairs
+
+
+def _pairs_told(data: PairData, config: PretrainConfig) -> dict[str, Any]:
+    """What the card tells of pairs of two modalities."""
+    if data.links is None:
+        return {}
+    noun = "moments" if config.pairs.level == "moment" else "image-report pairs"
+    return {f"{noun} of": f"{config.modality} and {config.pairs.partner}", noun: len(data.links)}
+
+
+def _links_told(data: PairData) -> dict[str, int]:
+    """What the summary tells of pairs of two modalities."""
+    from medssl.sampling.studies import Studies
+
+    if data.links is None:
+        return {}
+    counts = {
+        "records_without_partner": data.links.alone[0],
+        "partner_records_without_partner": data.links.alone[1],
+    }
+    if isinstance(data.links, Studies):
+        return {"pairs": len(data.links), "studies": data.facts().studies, **counts}
+    return {"moments": len(data.links), **counts}
 
 
 STAGE = Stage(
-    name="pretrain", version=3, config=PretrainConfig, run=run,
+    name="pretrain", version=4, config=PretrainConfig, run=run,
     needs=("ingest",), uses=("reduce",), reads=("seed", "split"), resumes=True,
     ignores=("log_every", "checkpoint_every", "monitor_every", "monitor_records"),
 )  # fmt: skip

@@ -13,6 +13,7 @@ from medssl.stages import (
     reduce,
     release,
     rivals,
+    zero_shot,
 )
 from medssl.stages.base import Stage
 
@@ -27,6 +28,7 @@ STAGES: dict[str, Stage] = {
         rivals.STAGE,
         finetune.STAGE,
         neighbours.STAGE,
+        zero_shot.STAGE,
         audit.STAGE,
         release.STAGE,
     )

@@ -74,8 +74,13 @@ def place_overrides(overrides: dict[str, Any], only: str | None) -> dict[str, An
 
 
 def resolve_paths(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """Paths of sources are meant relative to the pipeline file; variables are expanded later."""
+    """Paths of sources and prompts are meant relative to the pipeline file.
+
+    Variables are expanded later.
+    """
     resolved = dict(values)
+    if isinstance(prompts := resolved.get("prompts"), str):
+        resolved["prompts"] = str(base / Path(prompts).expanduser())
     sources = resolved.get("sources")
     if isinstance(sources, list):
         resolved["sources"] = [

@@ -1,4 +1,4 @@
-"""What the waveforms of a modality have in common, as the contract of an encoder."""
+"""What the records of a modality have in common, as far as a store can tell it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
+from medssl.contracts import Contract, ImageContract, WaveformContract
 from medssl.errors import StoreError
 from medssl.filters import Filter
-from medssl.records import Contract
 from medssl.store import schema
 from medssl.types import Kind, Modality, Rows
 
@@ -20,19 +20,24 @@ _SHOWN = 5
 
 
 def find_contract(store: Store, modality: str, rows: Rows | None) -> Contract:
-    """The one contract that all chosen waveforms meet; see `Store.contract`."""
+    """The one contract that all chosen records meet; see `Store.contract`."""
     chosen = store.rows(modality=modality)
-    kind = Modality(modality)
     if rows is not None:
         chosen = np.intersect1d(chosen, rows)
-    if kind.kind is not Kind.WAVEFORM:
-        msg = f"{modality} records are no waveforms: only waveforms have a contract yet"
+    kind = Modality(modality)
+    if kind.kind not in (Kind.WAVEFORM, Kind.IMAGE):
+        msg = f"a store does not tell the contract of {modality} records: the encoder does"
         raise StoreError(msg)
     if chosen.size == 0:
         msg = f"no {modality} records in the store at {store.path}: check what selected them"
         raise StoreError(msg)
+    find = _waveforms if kind.kind is Kind.WAVEFORM else _images
+    return find(store, kind, chosen)
+
+
+def _waveforms(store: Store, modality: Modality, rows: Rows) -> WaveformContract:
     names = [schema.RATE, schema.CHANNELS, schema.UNITS, schema.SHAPE, schema.FILTER]
-    frame = pd.DataFrame({name: store.column(name, chosen) for name in names})
+    frame = pd.DataFrame({name: store.column(name, rows) for name in names})
     counts = frame.groupby(names, dropna=False, sort=False).size()
     # Each key has five parts, which the type stubs do not know.
     variants = [(cast(tuple[Any, ...], key), count) for key, count in counts.items()]
@@ -44,9 +49,9 @@ def find_contract(store: Store, modality: str, rows: Rows | None) -> Contract:
     if not isinstance(units, str):
         msg = f"{modality} records have no units: set them in the ingest configuration"
         raise StoreError(msg)
-    overlaps = store.column(schema.OVERLAP, chosen)
-    return Contract(
-        modality=kind,
+    overlaps = store.column(schema.OVERLAP, rows)
+    return WaveformContract(
+        modality=modality,
         rate=float(rate),
         channels=channels,
         units=units,
@@ -55,6 +60,27 @@ def find_contract(store: Store, modality: str, rows: Rows | None) -> Contract:
         # Where sources overlap differently, all of them overlap at least as much.
         overlap=float(np.nan_to_num(overlaps).min()),
     )
+
+
+def _images(store: Store, modality: Modality, rows: Rows) -> ImageContract:
+    """The size seen by an encoder is the stored one, until a method chooses another."""
+    edges = [max(shape[-2:]) for shape in store.column(schema.SHAPE, rows)]
+    frame = pd.DataFrame({"edge": edges, "dtype": store.column(schema.DTYPE, rows)})
+    counts = frame.groupby(["edge", "dtype"], sort=False).size()
+    variants = [(cast(tuple[Any, ...], key), count) for key, count in counts.items()]
+    if len(variants) > 1:
+        shown = "; ".join(
+            f"{count} with {edge} pixels, {_bits(dtype)} bits"
+            for (edge, dtype), count in variants[:_SHOWN]
+        )
+        msg = f"{modality} records differ ({shown}): ingest all with one edge and bits"
+        raise StoreError(msg)
+    edge, dtype = variants[0][0]
+    return ImageContract(modality=modality, edge=int(edge), bits=_bits(dtype), size=int(edge))
+
+
+def _bits(dtype: str) -> Any:
+    return 8 * np.dtype(dtype).itemsize
 
 
 def _parse(filter: object) -> Filter | None:

@@ -30,7 +30,8 @@ _METADATA: Final = (
     schema.RECORD, schema.PARTICIPANT, schema.SESSION, schema.STUDY, schema.MODALITY,
     schema.SOURCE, schema.START, schema.DTYPE, schema.SHAPE, schema.RATE, schema.UNITS,
     schema.CHANNELS, schema.SITE, schema.DEVICE, schema.QUALITY, schema.FILTER,
-    schema.OVERLAP, *schema.GRADES.values(), schema.CONTENT_DIGEST,
+    schema.OVERLAP, *schema.GRADES.values(), schema.VIEW, schema.TIME, schema.DISPLAY,
+    schema.CONTENT_DIGEST,
 )  # fmt: skip
 """What goes with the data. Not the recording's name: it may come from a file name."""
 

@@ -15,12 +15,14 @@ import pyarrow.parquet as pq
 from medssl.errors import StoreError
 from medssl.files import DIGEST_BYTES
 from medssl.store import schema
-from medssl.types import Modality
+from medssl.types import Kind, Modality
 
 _PLACE: Final = frozenset({schema.SHARD, schema.OFFSET, schema.SIZE, schema.ENCODING, schema.ADDED})
 """Where and when a record was stored is not what it is: left out of the digest."""
 
-PRESENCE: Final = tuple(schema.presence(modality) for modality in Modality)
+RECORDED: Final = tuple(m for m in Modality if m.kind is not Kind.TABLE)
+"""Modalities that have records of their own."""
+PRESENCE: Final = tuple(schema.presence(modality) for modality in RECORDED)
 DERIVED: Final = (schema.ADDED, *PRESENCE)
 """Columns of the participants table that the store computes; all others are labels."""
 

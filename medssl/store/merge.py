@@ -10,8 +10,7 @@ import pyarrow.compute as pc
 
 from medssl.errors import StoreError
 from medssl.store import schema
-from medssl.store.index import DERIVED, PRESENCE
-from medssl.types import Modality
+from medssl.store.index import DERIVED, PRESENCE, RECORDED
 
 _log = logging.getLogger(__name__)
 
@@ -132,7 +131,7 @@ def merge_labels(current: pa.Table, new: pa.Table, records: pa.Table) -> pa.Tabl
 
 def _presence(ids: pa.Array, records: pa.Table) -> dict[str, pa.Array]:
     flags = {}
-    for modality, name in zip(Modality, PRESENCE, strict=True):
+    for modality, name in zip(RECORDED, PRESENCE, strict=True):
         of_modality = pc.equal(records.column(schema.MODALITY), str(modality))
         having = pc.unique(records.column(schema.PARTICIPANT).filter(of_modality))
         flags[name] = pc.is_in(ids, value_set=having)

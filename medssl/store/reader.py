@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from jaxtyping import UInt8
 
 from medssl.config import nearest
+from medssl.contracts import Contract
 from medssl.errors import StoreError
-from medssl.records import Contract
 from medssl.store import codec, schema
 from medssl.store.contracts import find_contract
 from medssl.store.index import check_records, read_records, read_table

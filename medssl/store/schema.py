@@ -6,7 +6,7 @@ from typing import Final
 
 import pyarrow as pa
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Raised when an older medssl could no longer read the store."""
 
 FORMAT: Final = "medssl-store"
@@ -56,8 +56,14 @@ GRADES: Final = {
     "missing": "missing_share",
 }
 """Components of signal quality, and their columns; see `ingest.waveforms.components`."""
-LATER: Final = frozenset({FILTER, OVERLAP, *GRADES.values()})
-"""Columns that version 2 brought: null in older stores, and no part of a digest while all null."""
+VIEW: Final = "view"
+"""Projection of a radiograph."""
+TIME: Final = "time"
+"""When a study was made: days, with an origin of its own for each participant."""
+DISPLAY: Final = "display"
+"""What was done to an image's pixels, in order, as a JSON list."""
+LATER: Final = frozenset({FILTER, OVERLAP, *GRADES.values(), VIEW, TIME, DISPLAY})
+"""Columns that came after version 1: null in older stores, no part of a digest while all null."""
 SOURCE_DIGEST: Final = "source_digest"
 CONTENT_DIGEST: Final = "content_digest"
 ADDED: Final = "added"
@@ -96,6 +102,9 @@ RECORDS_SCHEMA: Final = pa.schema(
         pa.field(FILTER, pa.string()),
         pa.field(OVERLAP, pa.float64()),
         *(pa.field(name, pa.float32()) for name in GRADES.values()),
+        pa.field(VIEW, pa.string()),
+        pa.field(TIME, pa.float64()),
+        pa.field(DISPLAY, pa.string()),
         pa.field(SOURCE_DIGEST, pa.string(), nullable=False),
         pa.field(CONTENT_DIGEST, pa.string(), nullable=False),
         pa.field(ADDED, pa.int32(), nullable=False),

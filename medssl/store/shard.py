@@ -30,7 +30,7 @@ _PSEUDONYM: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _DIMENSIONS: Final = {Kind.WAVEFORM: (2,), Kind.IMAGE: (2, 3), Kind.VOLUME: (3, 4)}
 _SHARED: Final = (
     "participant", "session", "recording", "modality", "source_digest", "rate", "channels",
-    "units", "study", "site", "device", "source", "filter", "overlap",
+    "units", "study", "site", "device", "source", "filter", "overlap", "view", "time", "display",
 )  # fmt: skip
 
 
@@ -270,6 +270,9 @@ class ShardWriter:
                 schema.QUALITY: record.quality,
                 schema.FILTER: record.filter,
                 schema.OVERLAP: record.overlap,
+                schema.VIEW: record.view,
+                schema.TIME: record.time,
+                schema.DISPLAY: record.display,
                 **{column: _known(record, name) for name, column in schema.GRADES.items()},
                 schema.SOURCE_DIGEST: record.source_digest,
                 schema.CONTENT_DIGEST: digest,

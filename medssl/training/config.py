@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from medssl.config import StrictModel
 from medssl.sampling.pairs import PairConfig
@@ -26,5 +26,19 @@ class FitConfig(StrictModel):
     deterministic: bool = Field(True, description="refuse kernels that do not repeat on a GPU")
     checkpoint_every: PositiveInt = Field(250, description="steps")
     log_every: PositiveInt = Field(10, description="steps")
+    validate_every: int = Field(
+        0, ge=0, description="steps between losses on pairs of validation participants; 0: never"
+    )
+    validate_batches: PositiveInt = Field(8, description="batches of each validation")
+    keep: Literal["last", "best"] = Field(
+        "last", description="weights of the last step, or of the lowest validation loss"
+    )
     monitor_every: PositiveInt = Field(100, description="steps between collapse checks")
     monitor_records: int = Field(512, ge=0, description="validation records embedded for them")
+
+    @model_validator(mode="after")
+    def _validated(self) -> FitConfig:
+        if self.keep == "best" and not self.validate_every:
+            msg = "keep: best looks at validation losses: set validate_every"
+            raise ValueError(msg)
+        return self

@@ -10,92 +10,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from medssl.errors import StageError
 from medssl.methods.base import PretrainingMethod
-from medssl.sampling.loader import PairLoader
-from medssl.sampling.moments import Moments, match_moments
-from medssl.sampling.pairs import PairSampler
-from medssl.store import Store
-from medssl.store.schema import PARTICIPANT, QUALITY
 from medssl.training.config import FitConfig
-from medssl.training.monitors import CollapseMonitor, LossMonitor, Report, Threads
+from medssl.training.monitors import METRICS, CollapseMonitor, LossMonitor, Report, Threads
+from medssl.training.pair_data import PairData
+from medssl.training.validation import BEST, load_best, validating
 from medssl.types import Rows
 
 CHECKPOINTS: Final = "checkpoints"
 LAST: Final = "last"
-METRICS: Final = "metrics.jsonl"
-
-
-class PairData(lightning.LightningDataModule):
-    """Positive pairs for whichever rank asks.
-
-    Args:
-        store: Where the records are.
-        rows: Row numbers of the records to draw from.
-        config: Pairs and batch size.
-        seed: Of the order of participants and the choice of records.
-        partner_rows: For pairs of moments, row numbers of the second modality.
-
-    Raises:
-        StageError: No two records are of one moment.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        rows: Rows,
-        config: FitConfig,
-        *,
-        seed: int,
-        partner_rows: Rows | None = None,
-    ) -> None:
-        super().__init__()
-        self.store = store
-        self.rows = rows
-        self.config = config
-        self.seed = seed
-        self.moments: Moments | None = None
-        if config.pairs.level == "moment":
-            none = np.empty(0, dtype=np.int64)
-            self.moments = match_moments(
-                store, rows, none if partner_rows is None else partner_rows
-            )
-
-    def sampler(self, rank: int = 0, world_size: int = 1) -> PairSampler:
-        """The sampler of one rank."""
-        moments = self.moments
-        rows = self.rows if moments is None else moments.first
-        return PairSampler(
-            rows,
-            self.store.column(PARTICIPANT, rows),
-            batch_size=self.config.batch_size,
-            config=self.config.pairs,
-            seed=self.seed,
-            partners=None if moments is None else moments.second,
-            quality=self._quality(),
-            rank=rank,
-            world_size=world_size,
-        )
-
-    def _quality(self) -> np.ndarray:
-        """Quality of each record to draw; a moment is as good as its worse half."""
-        if self.moments is None:
-            return self.store.column(QUALITY, self.rows)
-        first, second = (
-            self.store.column(QUALITY, rows) for rows in (self.moments.first, self.moments.second)
-        )
-        return np.asarray(np.minimum(first, second))
-
-    def train_dataloader(self) -> PairLoader:
-        """All batches of the run for this rank."""
-        trainer = self.trainer
-        assert trainer is not None
-        sampler = self.sampler(trainer.global_rank, trainer.world_size)
-        return PairLoader(self.store, sampler, total=self.config.steps * self.config.accumulate)
 
 
 def fit(
@@ -105,6 +32,7 @@ def fit(
     folder: Path,
     *,
     validation: Rows,
+    validation_pairs: PairData | None = None,
     report: Report | None = None,
 ) -> None:
     """Train to the last step, from the newest checkpoint in `folder` if there is one.
@@ -115,6 +43,7 @@ def fit(
         config: Steps, batch size, precision.
         folder: Keeps checkpoints and `metrics.jsonl`; the state of a run that was killed.
         validation: Records of validation participants, for the collapse monitor.
+        validation_pairs: Their pairs, for the validation loss; None where there are too few.
         report: Called with (step, metrics) on rank 0 as training goes.
 
     Raises:
@@ -133,6 +62,7 @@ def fit(
     if resumed >= config.steps:
         state = torch.load(checkpoint, weights_only=True, map_location="cpu")
         method.load_state_dict(state["state_dict"])
+        load_best(method, folder / BEST, config)
         return
     several = config.devices > 1
     # A spawned process cannot report into this one: it writes the file, which is read afterwards.
@@ -143,6 +73,7 @@ def fit(
             data.store, validation[: config.monitor_records],
             folder / METRICS, every=config.monitor_every, report=None if several else report,
         ),
+        *validating(validation_pairs, config, folder, report=None if several else report),
         ModelCheckpoint(
             dirpath=folder / CHECKPOINTS, filename=LAST, save_top_k=1,
             every_n_train_steps=config.checkpoint_every, save_on_train_epoch_end=False,
@@ -178,6 +109,7 @@ def fit(
             if trainer.interrupted and error.code == 1:  # Lightning's answer to Ctrl-C
                 raise KeyboardInterrupt from error
             raise
+    load_best(method, folder / BEST, config)
     if several and report is not None:
         for line in (folder / METRICS).read_text(encoding="utf-8").splitlines():
             entry = json.loads(line)

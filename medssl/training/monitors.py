@@ -7,19 +7,22 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from medssl.batches import count
 from medssl.evaluation.representation import effective_rank, uniformity
 from medssl.methods.base import PretrainingMethod
 from medssl.sampling.loader import Batch
 from medssl.store import Store
 from medssl.types import Rows
-from medssl.views.normalise import zscore
+
+METRICS: Final = "metrics.jsonl"
+"""File of all measurements, a line each."""
 
 Report = Callable[[int, Mapping[str, float]], None]
 """Called with (step, metrics)."""
@@ -99,7 +102,7 @@ class LossMonitor(Monitor):
         values["train/learning_rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         now = time.perf_counter()
         if self._since is not None:
-            pairs = (batches - self._since[1]) * len(batch["first"]) * trainer.world_size
+            pairs = (batches - self._since[1]) * count(batch["first"]) * trainer.world_size
             values["train/pairs_per_second"] = pairs / (now - self._since[0])
         self._since = (now, batches)
         return values
@@ -130,12 +133,12 @@ class CollapseMonitor(Monitor):
         }
 
     def _embed(self, method: PretrainingMethod) -> np.ndarray:
-        encoder = method.encoder
+        encoder, inputs = method.encoder, method.inputs
         encoder.eval()
         outputs = []
         with torch.inference_mode():
             for start in range(0, len(self._rows), 256):
-                piece = torch.from_numpy(self._store.read(self._rows[start : start + 256]))
-                outputs.append(encoder(zscore(piece.to(method.device))).float().cpu().numpy())
+                raw = inputs.read(self._store, self._rows[start : start + 256])
+                outputs.append(encoder(inputs.plain(raw, method.device)).float().cpu().numpy())
         encoder.train()
         return np.concatenate(outputs).astype(np.float64)

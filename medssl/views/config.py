@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -23,7 +23,8 @@ Knots = Annotated[int, Field(ge=4, description="evenly spaced knots, both ends i
 Sigma = Annotated[float, Field(ge=0)]
 
 
-def _ordered(interval: tuple[float, float]) -> tuple[float, float]:
+def ordered(interval: tuple[float, float]) -> tuple[float, float]:
+    """An interval whose lower end comes first, or an error."""
     if interval[0] > interval[1]:
         msg = "the lower end comes first"
         raise ValueError(msg)
@@ -31,8 +32,8 @@ def _ordered(interval: tuple[float, float]) -> tuple[float, float]:
 
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Fractions = Annotated[tuple[Fraction, Fraction], AfterValidator(_ordered)]
-Sigmas = Annotated[tuple[Sigma, Sigma], AfterValidator(_ordered)]
+Fractions = Annotated[tuple[Fraction, Fraction], AfterValidator(ordered)]
+Sigmas = Annotated[tuple[Sigma, Sigma], AfterValidator(ordered)]
 
 
 class CutoutConfig(StrictModel):
@@ -110,6 +111,7 @@ class ViewsConfig(StrictModel):
     4
     """
 
+    kind: Literal["waveform"] = "waveform"
     cutout: CutoutConfig = CutoutConfig()
     magnitude_warp: MagnitudeWarpConfig = MagnitudeWarpConfig()
     time_warp: TimeWarpConfig = TimeWarpConfig()

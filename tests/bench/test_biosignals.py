@@ -8,8 +8,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from medssl.bench.biosignals.arms import BASE, NO_KOLEO, SEGMENT, Arm, arms, choose_arms
-from medssl.bench.biosignals.curves import NAMES, curve_jobs, score_curve
+from medssl.bench.arms import Arm
+from medssl.bench.biosignals.arms import BASE, NO_KOLEO, SEGMENT, arms, choose_arms
+from medssl.bench.biosignals.curves import curve_jobs, score_curve
 from medssl.bench.biosignals.legs import LEGS, MOMENTS, Leg, load_leg
 from medssl.bench.biosignals.moments import UNTRAINED, run_moments
 from medssl.bench.biosignals.orderings import OPPOSITE, REPRODUCED, UNDECIDED, judge
@@ -17,9 +18,11 @@ from medssl.bench.biosignals.page import render
 from medssl.bench.biosignals.ranks import Geometry, measure
 from medssl.bench.biosignals.results import Options
 from medssl.bench.biosignals.run import run_bench
-from medssl.bench.biosignals.scores import MINIROCKET, Score
-from medssl.bench.biosignals.training import run_jobs
+from medssl.bench.biosignals.scores import MINIROCKET
 from medssl.bench.biosignals.tune import LEARNING_RATES, MINIMUM, candidates, table_of
+from medssl.bench.points import NAMES
+from medssl.bench.runs import run_jobs
+from medssl.bench.scores import Score
 from medssl.cli import cli
 from medssl.errors import StageError
 from medssl.evaluation.embeddings import Embeddings

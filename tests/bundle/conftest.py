@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from medssl.bundle import save_bundle
+from medssl.contracts import WaveformContract
 from medssl.encoders import EfficientNet1dConfig, ResNet1dConfig, ViT1dConfig, build_encoder
-from medssl.records import Contract
 
-CONTRACT = Contract(modality="ecg", rate=128, channels=("I",), units="mV", length=256)
+CONTRACT = WaveformContract(modality="ecg", rate=128, channels=("I",), units="mV", length=256)
 CONFIGS = {
     "resnet1d": ResNet1dConfig(channels=1, width=4, stages=2),
     "efficientnet1d": EfficientNet1dConfig(channels=1, width=128, depth="small", expansion=4),

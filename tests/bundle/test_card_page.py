@@ -11,9 +11,9 @@ from medssl.bundle.card import (
     pick_probes,
     read_card,
 )
-from medssl.bundle.card_page import contract_rows, render_card
+from medssl.bundle.card_page import render_card
+from medssl.contracts import WaveformContract
 from medssl.filters import Filter
-from medssl.records import Contract
 
 
 @pytest.fixture
@@ -127,4 +127,4 @@ def test_the_whole_contract_is_on_the_page(bundle):
     assert "| overlap of neighbouring segments | 0.5 s |" in page
     assert "signal = encoder.prepare(recording, rate=rate, channels=channels, units=units)" in page
     # A field that is added to the contract has to be added to the page.
-    assert len(contract_rows(contract)) == len(Contract.model_fields)
+    assert len(contract.facts) == len(WaveformContract.model_fields)

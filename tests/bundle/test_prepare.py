@@ -5,16 +5,16 @@ import pytest
 import wfdb
 
 import medssl
-from medssl.bundle.prepare import prepare
 from medssl.config import validate
+from medssl.contracts import WaveformContract
 from medssl.errors import ContractError
 from medssl.filters import Filter
 from medssl.ingest import IngestConfig, ingest
-from medssl.records import Contract
+from medssl.inputs.prepare_waveform import prepare
 from medssl.samples import sample_path
 from medssl.store import Store
 
-CONTRACT = Contract(
+CONTRACT = WaveformContract(
     modality="ecg", rate=128, channels=("II", "I"), units="mV", length=256,
     filter=Filter(low=0.5, high=40),
 )  # fmt: skip

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from medssl.bundle import load_encoder, save_bundle
+from medssl.contracts import WaveformContract
 from medssl.encoders import ResNet1dConfig, build_encoder
-from medssl.records import Contract
 from medssl.types import Modality
 
 
@@ -33,7 +33,7 @@ def main(folder: Path) -> None:
     module.train()
     for _ in range(20):  # batch-norm statistics that are not the initial ones
         module(torch.randn(16, 1, 134))
-    contract = Contract(
+    contract = WaveformContract(
         modality=Modality.PPG, rate=64, channels=("ppg",), units="counts", length=134
     )
     provenance = {"method": "none (random weights)", "steps": 0, "calibration records": 320}

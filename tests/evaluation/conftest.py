@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from medssl.contracts import WaveformContract
 from medssl.evaluation.embeddings import Embeddings
-from medssl.records import Contract, Record
+from medssl.records import Record
 from medssl.store import Store, write_store
 from medssl.types import Modality, ParticipantId
 
@@ -80,8 +81,8 @@ def record() -> Callable[..., Record]:
 
 
 @pytest.fixture
-def contract() -> Contract:
-    return Contract(
+def contract() -> WaveformContract:
+    return WaveformContract(
         modality=Modality.PPG, rate=RATE, channels=("PLETH",), units="counts", length=LENGTH
     )
 

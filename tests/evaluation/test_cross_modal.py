@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from medssl.bundle import Encoder
+from medssl.contracts import WaveformContract
 from medssl.errors import ContractError, StageError
 from medssl.evaluation.cross_modal import Projector, moment_retrieval
-from medssl.records import Contract, Record
+from medssl.records import Record
 from medssl.sampling.moments import Moments, match_moments
 from medssl.store import Store, write_store
 from medssl.types import Modality, ParticipantId
@@ -60,7 +61,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def projector(modality: str, samples: slice) -> Projector:
-    contract = Contract(
+    contract = WaveformContract(
         modality=Modality(modality), rate=RATES[modality], channels=("c",), units="counts", length=8
     )
     module = Pick(samples, backwards=modality == "ecg")

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from medssl.bundle import Encoder
+from medssl.contracts import WaveformContract
 from medssl.errors import ContractError, StageError
 from medssl.evaluation.embed import COLLAPSE, embed_store
-from medssl.records import Contract, Record
+from medssl.records import Record
 from medssl.store import Store, write_store
 
 
@@ -36,11 +37,11 @@ class Fixed(nn.Module):
         return self.function(x)
 
 
-def encoder(contract: Contract, module: nn.Module | None = None) -> Encoder:
+def encoder(contract: WaveformContract, module: nn.Module | None = None) -> Encoder:
     return Encoder(module or Moments(), contract, digest="0", device="cpu")
 
 
-def test_batches_equal_one_record_at_a_time(store: Store, contract: Contract) -> None:
+def test_batches_equal_one_record_at_a_time(store: Store, contract: WaveformContract) -> None:
     rows = store.rows()[::-1]
     seen: list[tuple[int, int]] = []
     found = embed_store(
@@ -67,27 +68,27 @@ def test_batches_equal_one_record_at_a_time(store: Store, contract: Contract) ->
     ],
 )
 def test_records_that_break_the_contract_are_refused(
-    store: Store, contract: Contract, change: dict[str, object], message: str
+    store: Store, contract: WaveformContract, change: dict[str, object], message: str
 ) -> None:
-    other = Contract.model_validate(contract.model_dump() | change)
+    other = WaveformContract.model_validate(contract.model_dump() | change)
     with pytest.raises(ContractError, match=message):
         embed_store(encoder(other), store, store.rows())
 
 
-def test_every_difference_is_named(store: Store, contract: Contract) -> None:
+def test_every_difference_is_named(store: Store, contract: WaveformContract) -> None:
     other = contract.model_copy(update={"rate": 128.0, "units": "mV"})
     with pytest.raises(ContractError, match="rate 64 instead of 128; units counts instead of mV"):
         embed_store(encoder(other), store, store.rows())
 
 
-def test_nothing_to_embed_is_an_error(store: Store, contract: Contract) -> None:
+def test_nothing_to_embed_is_an_error(store: Store, contract: WaveformContract) -> None:
     with pytest.raises(StageError, match="no record is left"):
         embed_store(encoder(contract), store, store.rows()[:0])
 
 
 def test_broken_input_names_the_record(
     tmp_path: Path,
-    contract: Contract,
+    contract: WaveformContract,
     pulse: Callable[..., np.ndarray],
     record: Callable[..., Record],
 ) -> None:
@@ -99,14 +100,14 @@ def test_broken_input_names_the_record(
         embed_store(encoder(contract), broken, broken.rows())
 
 
-def test_broken_output_names_the_stage(store: Store, contract: Contract) -> None:
+def test_broken_output_names_the_stage(store: Store, contract: WaveformContract) -> None:
     module = Fixed(lambda x: torch.full((len(x), 2), torch.inf))
     with pytest.raises((ContractError, StageError), match=r"^embed: .*not finite"):
         embed_store(encoder(contract, module), store, store.rows())
 
 
 def test_collapse_is_kept_and_logged(
-    store: Store, contract: Contract, caplog: pytest.LogCaptureFixture
+    store: Store, contract: WaveformContract, caplog: pytest.LogCaptureFixture
 ) -> None:
     module = Fixed(lambda x: torch.ones(len(x), 2))
     with caplog.at_level(logging.WARNING):
@@ -115,7 +116,7 @@ def test_collapse_is_kept_and_logged(
     assert "collapsed" in caplog.text
 
 
-def test_dead_dimension_is_kept(store: Store, contract: Contract) -> None:
+def test_dead_dimension_is_kept(store: Store, contract: WaveformContract) -> None:
     module = Fixed(lambda x: torch.stack([x.abs().mean((1, 2)), torch.ones(len(x))], dim=1))
     found = embed_store(encoder(contract, module), store, store.rows())
     assert found.metadata[COLLAPSE].startswith("1 of 2")

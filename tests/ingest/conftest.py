@@ -102,3 +102,60 @@ def write_row() -> Callable[..., Path]:
         return path
 
     return write
+
+
+def grey(rows: int = 24, columns: int = 32, *, seed: int = 0) -> np.ndarray:
+    """An image of 8 bits that is like no other."""
+    return np.random.default_rng(seed).integers(0, 256, (rows, columns), dtype=np.uint8)
+
+
+@pytest.fixture
+def make_grey() -> Callable[..., np.ndarray]:
+    return grey
+
+
+@pytest.fixture
+def write_image() -> Callable[..., Path]:
+    from PIL import Image
+
+    def write(path: Path, pixels: np.ndarray | None = None, *, seed: int = 0) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(grey(seed=seed) if pixels is None else pixels).save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_text() -> Callable[..., Path]:
+    def write(path: Path, text: str | bytes) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def chest_config() -> Callable[..., IngestConfig]:
+    """A configuration of images and reports; each source is what differs from the usual."""
+    usual: dict[str, dict[str, Any]] = {
+        "image": {"edge": 32, "include": "**/*.png"},
+        "dicom": {"edge": 32},
+        "report": {"layout": "plain", "include": "**/*.txt"},
+        "report_table": {"include": "reports.csv"},
+    }
+
+    def build(folder: Path, *sources: dict[str, Any], **top: Any) -> IngestConfig:
+        whole = []
+        for place, changes in enumerate(sources):
+            form = changes.get("format", "image")
+            told = {} if form == "report_table" else {
+                "participant": {"pattern": r"^(?P<participant>[^/]+)/"},
+                "study": {"pattern": r"/(?P<study>[^/._]+)[^/]*$"},
+            }  # fmt: skip
+            common = {"name": f"{form}{place}", "cohort": "chest", "path": str(folder)}
+            whole.append({**common, "format": form, **told, **usual[form], **changes})
+        return validate(IngestConfig, {**top, "sources": whole}, where="ingest")
+
+    return build

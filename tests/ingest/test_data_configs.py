@@ -143,6 +143,94 @@ def test_heartpy_times_of_every_kind(excerpt):
     assert 0.001 < report.jitter["heartpy_dates"].max < 0.2
 
 
+def test_nih_follow_ups_are_studies_in_their_order(excerpt):
+    report, store = excerpt("cxr_nih1000")
+    frame = store.records.to_pandas().merge(store.record_labels, on="record")
+    own = frame[frame.participant == frame.participant.mode()[0]].sort_values("time")
+    assert (own.time.tolist(), own.study.nunique()) == ([0, 1], 2)
+    assert own[["Cardiomegaly", "Emphysema", "Hernia"]].to_numpy().tolist() == [
+        [1, 0, 0],
+        [1, 1, 0],
+    ]
+    assert report.studies.images_only == 3
+    assert sorted(store.participants["sex"]) == ["F", "M"]
+    assert store.contract("radiograph").edge == 64
+
+
+def test_kermany_children_and_their_kinds_of_pneumonia(excerpt):
+    report, store = excerpt("cxr_kermany_pneumonia")
+    labels = store.record_labels.sort_values("kind")
+    assert labels["kind"].tolist() == ["bacterial", "normal", "viral"]
+    assert labels["pneumonia"].tolist() == [1, 0, 1]
+    assert report.participants == report.studies.images_only == 3
+    assert {max(shape) for shape in store.column("shape")} == {128}
+
+
+def test_hannover_values_beyond_the_limits_are_numbers(excerpt):
+    report, store = excerpt("cxr_hannover_labs")
+    frame = store.records.to_pandas().merge(store.record_labels, on="record")
+    assert frame["po2"].min() == -np.inf
+    assert frame["d_dimer"].max() == np.inf
+    assert frame["crp"].isna().sum() == 1
+    # admission_offset 0 and -27: the second image was made 27 days after admission.
+    own = frame[frame.participant == frame.participant.mode()[0]].sort_values("time")
+    assert own.time.tolist() == [0, 27]
+    assert own["d_dimer"].iloc[0] == np.inf
+    assert report.views == {"PA": 3}
+    assert report.labels_unreadable == report.label_conflicts == {}
+
+
+def test_questions_about_one_image_are_its_report(excerpt):
+    report, store = excerpt("vqa_rad")
+    assert report.studies.model_dump() == {"complete": 2, "images_only": 0, "reports_only": 0}
+    assert report.ledger == {"not_a_recording": 3, "not_listed": 1}  # one image is of a head
+    texts = [str(store.read_record(int(row))) for row in store.rows(modality="report")]
+    assert any("Is this a solid or cystic lesion? Solid\nFINDINGS: " in text for text in texts)
+
+
+NOTES = "file,group,offset,view,label,age,sex,source_site,clinical_notes\n"
+
+
+def test_covid_notes_meet_their_images(tmp_path, monkeypatch):
+    from PIL import Image
+
+    folder = tmp_path / "data" / "cxr_covid_text"
+    (folder / "images").mkdir(parents=True)
+    rows = ("a,7,3,PA,covid19,50,F", "b,7,10,AP Supine,covid19,50,F", "c,8,,L,other,,")
+    for seed, row in enumerate(rows):
+        pixels = np.random.default_rng(seed).integers(0, 256, (40, 30), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"{row[0]}.jpg")
+    lines = [f"images/{row[0]}.jpg{row[1:]},site,Fever and cough.\n" for row in rows]
+    (folder / "metadata.csv").write_text(NOTES + "".join(lines))
+    report, store = run("cxr_covid_text", tmp_path / "data", tmp_path, monkeypatch=monkeypatch)
+    assert report.studies.complete == 3
+    assert report.views == {"PA": 1, "AP supine": 1, "lateral": 1}
+    frame = store.records.to_pandas()
+    assert (frame.groupby("study").time.nunique(dropna=False) == 1).all()
+    assert sorted(frame.time.dropna()) == [0, 0, 7, 7]
+    assert frame.groupby("modality").content_digest.nunique().to_dict() == {
+        "radiograph": 3, "report": 1,
+    }  # fmt: skip
+
+
+OPENI = """<eCitation><AbstractText Label="FINDINGS">Large left effusion.</AbstractText>
+<MeSH><major>Pleural Effusion/left/large</major><major>Opacity/lung</major></MeSH></eCitation>"""
+
+
+def test_open_i_labels_of_two_kinds(tmp_path, monkeypatch):
+    folder = tmp_path / "data" / "openi_reports_text" / "ecgen-radiology"
+    folder.mkdir(parents=True)
+    (folder / "1.xml").write_text(OPENI)
+    (folder / "2.xml").write_text("<eCitation></eCitation>")
+    report, store = run("openi_reports_text", tmp_path / "data", tmp_path, monkeypatch=monkeypatch)
+    assert report.ledger == {"empty_report": 1}
+    (labels,) = store.record_labels.dropna(axis=1).to_dict("records")
+    assert labels == {
+        "Effusion": 1, "mesh_effusion": 1, "mesh_opacity": 1, "mesh_normal": 0,
+        "mesh_cardiomegaly": 0, "mesh_atelectasis": 0, "mesh_nodule": 0,
+    }  # fmt: skip
+
+
 EXPECTED = {
     "ppg_bp": (131, 393, {"not_a_recording": 2}, {"age": 131, "sex": 131}),
     "bidmc": (13, 1536, {"not_a_recording": 38}, {"age": 12, "sex": 12}),
@@ -153,6 +241,12 @@ EXPECTED = {
     "cinc2021": (50, 50, {"not_a_recording": 1}, {"age": 50, "sex": 50}),
     "welltory": (21, 162, {"not_a_recording": 25}, {}),
     "heartpy": (6, 237, {"not_a_recording": 26}, {}),
+    "cxr_nih1000": (156, 601, {"not_a_recording": 2}, {"sex": 156}),
+    "cxr_kermany_pneumonia": (450, 578, {"not_a_recording": 2}, {}),
+    "cxr_hannover_labs": (44, 144, {"not_a_recording": 4}, {"sex": 44}),
+    "cxr_covid_text": (37, 170, {"not_a_recording": 88}, {}),
+    "vqa_rad": (107, 214, {"not_a_recording": 306, "not_listed": 198}, {}),
+    "openi_reports_text": (3927, 3927, {"empty_report": 28}, {}),
     "wfdb_samples": (
         5,
         324,
@@ -191,3 +285,16 @@ def test_the_whole_set_gives_the_counts_of_its_readme(name, tmp_path, monkeypatc
         rhythm = store.records.to_pandas().drop_duplicates("recording").record
         counts = store.record_labels["rhythm"].reindex(rhythm).value_counts().to_dict()
         assert counts == {"normal": 759, "other": 448, "af": 209, "noisy": 84}
+    if name == "cxr_nih1000":
+        assert report.views == {"PA": 379, "AP": 222}
+        findings = store.record_labels[["Effusion", "Infiltration", "Hernia"]].sum()
+        assert findings.tolist() == [98, 109, 1]
+    if name == "cxr_hannover_labs":
+        assert store.record_labels[["crp", "po2", "ldh"]].notna().sum().tolist() == [107, 104, 75]
+        assert np.isinf(store.record_labels["d_dimer"]).sum() == 7
+    if name in ("cxr_covid_text", "vqa_rad"):
+        assert report.studies.model_dump() == {
+            "complete": records // 2, "images_only": 0, "reports_only": 0,
+        }  # fmt: skip
+    if name == "openi_reports_text":
+        assert store.record_labels["mesh_normal"].sum() == 1363

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
@@ -143,3 +144,21 @@ def test_codes_among_words_keep_their_digits():
 def test_an_underscore_makes_a_word():
     codes = LabelRule(table="t", key="k", columns={"code": "c"})
     assert [translate(codes, "code", raw) for raw in ("3_1", "31")] == ["3_1", 31.0]
+
+
+def test_values_beyond_the_limits_are_numbers_where_the_rule_says_so():
+    columns = {"crp": "crp", "remark": "remark"}
+    rule = LabelRule(table="t", key="id", columns=columns, infinite="crp")
+    assert [translate(rule, "crp", raw) for raw in ("-inf", "INF", "+Infinity", "3", "nan")] == [
+        -np.inf, np.inf, np.inf, 3.0, None,
+    ]  # fmt: skip
+    assert translate(rule, "remark", "inf") == "inf"
+    assert translate(rule, "crp", "information") == "information"
+    evidence = Evidence()
+    for person, raw in (("a", "-inf"), ("b", "2.5"), ("c", "inf")):
+        evidence.add(ParticipantId(person), rule, {"crp": raw})
+    table, conflicts = label_table(evidence, ["crp"], ["a", "b", "c"], known=None)
+    assert table["crp"].to_pylist() == [-np.inf, 2.5, np.inf]
+    assert conflicts == {}
+    with pytest.raises(ValueError, match="infinite are given for"):
+        LabelRule(table="t", key="id", columns=columns, infinite="ldh")

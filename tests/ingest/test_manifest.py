@@ -116,7 +116,7 @@ def test_a_manifest_in_a_folder_may_give_paths_relative_to_itself(find, raw):
     ("content", "message"),
     [
         ("path,who\nx/1.txt,a\nx/1,b\n", "two rows name x/1.txt"),
-        ("path,who\nx/1.txt,a\nx/8,b\nx/8,b\n", "two rows name x/8"),
+        ("path,who\nx/1.txt,a\nx/8,b\nx/8,c\n", "two rows name x/8"),
         ("path,who\n,a\n", "row 2 .* names no file"),
         ("path,name\nx/1.txt,a\n", "no column 'who'"),
         ("path,who\n1.txt,a\n", "names none of 3 recordings"),
@@ -153,7 +153,7 @@ def test_labels_of_a_manifest_at_every_level(tmp_path, raw, text_config):
              "participant": {"from_parent": True}},
             r"labels of level participant need the manifest's column\(s\) \['participant'\]",
         ),
-        ({"manifest": RULE | {"values": {"a": {}}}}, "values belong to labels"),
+        ({"manifest": RULE | {"values": {"a": {}}}}, "values and infinite belong to labels"),
         (
             {"manifest": RULE | {"session": "v"}, "session": {"comment": "c"},
              "sidecar": {"pattern": "x", "replace": "y"}},

@@ -153,14 +153,14 @@ def test_a_recording_that_breaks_in_its_middle_leaves_no_record(
     write_record(tmp_path / "raw", "p1_a")
     write_record(tmp_path / "raw", "p2_a")
     write_record(tmp_path / "raw", "p3_a")
-    from medssl.ingest import batch
+    from medssl.ingest.waveforms import readers
 
-    opened = batch.open_recording
+    opened = readers.open_recording
 
     def open_or_break(path, *given, **named):
         return fragile(20_000) if path.name == "p2_a.hea" else opened(path, *given, **named)
 
-    monkeypatch.setattr(batch, "open_recording", open_or_break)
+    monkeypatch.setattr(readers, "open_recording", open_or_break)
     report = ingest(wfdb_config(tmp_path / "raw"), tmp_path / "store")
     assert report.ledger == {"reader_failed": 2}
     assert report.records == 10

@@ -16,7 +16,8 @@ from medssl.methods.config import Method, MethodConfig, has_teacher
 from medssl.methods.registry import METHODS, build_method
 from medssl.stages.pretrain import PretrainConfig
 from medssl.training.config import FitConfig
-from medssl.training.fit import PairData, fit
+from medssl.training.fit import fit
+from medssl.training.pair_data import PairData
 
 WORKER = Path(__file__).with_name("ranks_worker.py")
 UNDEFINED_FOR_ONE_ROW = {

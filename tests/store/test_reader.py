@@ -121,7 +121,7 @@ def test_contract(store, tmp_path, recording):
     contract = store.contract("ppg")
     assert (contract.rate, contract.units, contract.length) == (64.0, "mV", 32)
     assert contract.channels == ("c0",)
-    with pytest.raises(StoreError, match="no waveforms"):
+    with pytest.raises(StoreError, match="does not tell the contract of volume"):
         store.contract("volume")
     with pytest.raises(StoreError, match="no respiration records"):
         store.contract("respiration")

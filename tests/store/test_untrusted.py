@@ -214,8 +214,8 @@ def test_no_store(tmp_path):
 def test_newer_stores_are_refused_with_a_hint(path):
     manifest = path / "store.json"
     # A newer layout may have other fields altogether: only the version is looked at.
-    manifest.write_text(json.dumps({"format": "medssl-store", "schema": 3}))
-    with pytest.raises(StoreError, match=r"schema version 3 .* pip install --upgrade medssl"):
+    manifest.write_text(json.dumps({"format": "medssl-store", "schema": 4}))
+    with pytest.raises(StoreError, match=r"schema version 4 .* pip install --upgrade medssl"):
         Store.open(path)
 
 

@@ -7,7 +7,9 @@ from medssl.errors import ObjectiveError, StageError
 from medssl.methods.config import MethodConfig
 from medssl.methods.registry import build_method
 from medssl.training.config import FitConfig
-from medssl.training.fit import METRICS, PairData, fit
+from medssl.training.fit import fit
+from medssl.training.monitors import METRICS
+from medssl.training.pair_data import PairData
 
 METHOD = MethodConfig.model_validate(
     {

@@ -12,7 +12,9 @@ from medssl.methods.registry import build_method
 from medssl.records import Record
 from medssl.store import write_store
 from medssl.training.config import FitConfig
-from medssl.training.fit import METRICS, PairData, fit
+from medssl.training.fit import fit
+from medssl.training.monitors import METRICS
+from medssl.training.pair_data import PairData
 from medssl.types import Modality
 
 PEOPLE, SEGMENTS = 9, 5

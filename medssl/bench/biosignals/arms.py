@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
-from medssl.config import nearest
-from medssl.errors import StageError
+from medssl.bench.arms import Arm, pick_arms
 
 BASE: Final = "published recipe"
 SEGMENT: Final = "segment pairs"
 NO_KOLEO: Final = "no KoLeo"
 NO_MOMENTUM: Final = "no momentum"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Arm:
-    """One way to pretrain.
-
-    Args:
-        name: As shown.
-        group: Under which heading.
-        pretrain: What differs from the leg's pipeline, in its `pretrain` section.
-    """
-
-    name: str
-    group: str
-    pretrain: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def slug(self) -> str:
-        """The name as part of a file's name.
-
-        >>> Arm(name="no KoLeo", group="").slug
-        'no_koleo'
-        """
-        return "".join(c if c.isalnum() else "_" for c in self.name.lower())
 
 
 def arms() -> tuple[Arm, ...]:
@@ -86,9 +60,4 @@ def choose_arms(names: Sequence[str] | None) -> list[Arm]:
     >>> [arm.name for arm in choose_arms(["MoCo"])]
     ['published recipe', 'MoCo']
     """
-    known = {arm.name: arm for arm in arms()}
-    for name in names or ():
-        if name not in known:
-            msg = f"there is no arm {name!r}{nearest(name, list(known))}"
-            raise StageError(msg)
-    return [arm for arm in known.values() if names is None or arm.name in (BASE, *names)]
+    return pick_arms(arms(), names, always=(BASE,))

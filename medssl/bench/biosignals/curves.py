@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from medssl.bench.biosignals.arms import Arm
+from medssl.bench.arms import Arm
 from medssl.bench.biosignals.legs import CurveConfig, Leg
-from medssl.bench.biosignals.scores import MINIROCKET, difference
-from medssl.bench.biosignals.training import Job, write_pipeline
+from medssl.bench.biosignals.scores import MINIROCKET
+from medssl.bench.points import NAMES, Point, score_points, together
+from medssl.bench.runs import Job, write_pipeline
 from medssl.evaluation.baselines import FeatureTable
-from medssl.evaluation.metrics import METRICS, Metric, weighted_metric
+from medssl.evaluation.metrics import METRICS
 from medssl.evaluation.minirocket import ridge_config
-from medssl.evaluation.predictions import Predictions, join_runs, read_predictions
+from medssl.evaluation.predictions import Predictions, read_predictions
 from medssl.evaluation.probes import ProbeConfig, holdout
-from medssl.evaluation.scoring import each_run
-from medssl.evaluation.statistics import Interval, resample
 from medssl.evaluation.targets import Target
 from medssl.finetuning.config import FinetuneConfig
 from medssl.finetuning.curve import percent
@@ -29,34 +28,6 @@ from medssl.sampling.splits import TEST, TRAIN
 from medssl.stages.finetune import PREDICTIONS
 from medssl.store import Store
 from medssl.store.schema import RECORD
-
-NAMES = {"bundle": "fine-tuned", "frozen": "frozen", "scratch": "from scratch"}
-SCRATCH = NAMES["scratch"]
-
-
-@dataclass(frozen=True)
-class Point:
-    """One model of a label curve at one share of the labels.
-
-    Args:
-        target: What is predicted.
-        metric: How it is scored.
-        model: Which.
-        fraction: Share of the labelled training participants.
-        n_fit: Participants that share is.
-        interval: Mean over seeds, with its interval over test participants.
-        seeds: The value of each seed.
-        difference: Minus from scratch, paired; None for itself.
-    """
-
-    target: str
-    metric: Metric
-    model: str
-    fraction: float
-    n_fit: int
-    interval: Interval
-    seeds: tuple[float, ...]
-    difference: Interval | None
 
 
 def curve_jobs(leg: Leg, arm: Arm, seeds: int, root: Path) -> list[Job]:
@@ -115,48 +86,16 @@ def score_curve(
     for fraction in curve.fractions:
         share = percent(fraction)
         found = {
-            name: _together([one[curve.target, f"{start}, {share}"] for one in seeds])
+            name: together([one[curve.target, f"{start}, {share}"] for one in seeds])
             for start, name in NAMES.items()
             if all((curve.target, f"{start}, {share}") in one for one in seeds)
         }
         if not found:
             notes.append(f"{curve.target}: too few labelled participants at {share}.")
             continue
-        found[MINIROCKET] = _together([one[fraction] for one in classical])
-        drawn = resample(
-            {name: weighted_metric(metric, made) for name, made in found.items()},
-            next(iter(found.values())).participants, seed=0,
-        )  # fmt: skip
-        points += [
-            Point(
-                target=curve.target, metric=metric, model=name, fraction=fraction,
-                n_fit=made.n_fit, interval=drawn.interval(name, reading=metric.reading),
-                seeds=each_run(metric, made),
-                difference=difference(drawn, name, SCRATCH, metric, 0.95),
-            )
-            for name, made in found.items()
-        ]  # fmt: skip
+        found[MINIROCKET] = together([one[fraction] for one in classical])
+        points += score_points(found, target=curve.target, metric=metric, fraction=fraction)
     return points, notes
-
-
-def _together(seeds: Sequence[Predictions]) -> Predictions:
-    """Predictions of several seeds for the same units, as the runs of one."""
-    first = seeds[0]
-    order = [np.argsort(one.units) for one in seeds]
-    for one, own in zip(seeds, order, strict=True):
-        if not np.array_equal(one.units[own], first.units[order[0]]):
-            msg = "two seeds scored different units"
-            raise RuntimeError(msg)
-    return join_runs(
-        [
-            replace(
-                one,
-                participants=one.participants[own], units=one.units[own], truth=one.truth[own],
-                scores=one.scores[:, own], folds=one.folds[:, own], base=one.base[:, own],
-            )
-            for one, own in zip(seeds, order, strict=True)
-        ]
-    )  # fmt: skip
 
 
 def _minirocket(

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import yaml
 from pydantic import Field
 
-from medssl.bench.biosignals.sources import fill_in
+from medssl.bench.sources import fill_in
 from medssl.config import StrictModel, merge, validate
 
 LegName = Literal["ecg", "ppg"]

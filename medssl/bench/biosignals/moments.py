@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from medssl.bench.biosignals.sources import fill_in
-from medssl.bench.biosignals.training import Job, prepare, run_jobs, write_pipeline
+from medssl.bench.runs import Job, prepare, run_jobs, write_pipeline
+from medssl.bench.sources import fill_in
 from medssl.bundle import load_encoder
 from medssl.evaluation.cross_modal import Projector, moment_rankings
 from medssl.evaluation.layers import load_head

@@ -8,7 +8,7 @@ from typing import Final
 
 from medssl.bench.biosignals.arms import BASE, NO_KOLEO, NO_MOMENTUM, SEGMENT
 from medssl.bench.biosignals.ranks import Geometry
-from medssl.bench.biosignals.scores import Score
+from medssl.bench.scores import Score
 from medssl.evaluation.statistics import Interval
 
 RANKS: Final[dict[str, tuple[str, float]]] = {

@@ -21,7 +21,7 @@ from medssl.version import __version__
 if TYPE_CHECKING:
     from medssl.bench.biosignals.moments import MomentsResult
     from medssl.bench.biosignals.results import LegResult, Options
-    from medssl.bench.biosignals.scores import Score
+    from medssl.bench.scores import Score
 
 _MARKS = {"better": " ▲", "worse": " ▼", "unclear": "", "": ""}
 

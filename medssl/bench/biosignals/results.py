@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medssl.bench.biosignals.legs import Leg
-from medssl.bench.biosignals.training import Run
+from medssl.bench.runs import Run
 
 if TYPE_CHECKING:
-    from medssl.bench.biosignals.curves import Point
     from medssl.bench.biosignals.orderings import Ordering
     from medssl.bench.biosignals.ranks import Geometry
-    from medssl.bench.biosignals.scores import Score
+    from medssl.bench.points import Point
+    from medssl.bench.scores import Score
 
 
 @dataclass(frozen=True)

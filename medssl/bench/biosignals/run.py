@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from medssl.bench.biosignals.arms import Arm, choose_arms
+from medssl.bench.arms import Arm
+from medssl.bench.biosignals.arms import choose_arms
 from medssl.bench.biosignals.legs import LEGS, MOMENTS, Leg, LegName, load_leg
 from medssl.bench.biosignals.results import LegResult, Options
-from medssl.bench.biosignals.training import Report, prepare, run_jobs, train
+from medssl.bench.biosignals.training import train
+from medssl.bench.clock import Clock
+from medssl.bench.runs import Report, prepare, run_jobs
 from medssl.config import merge
 from medssl.errors import StageError
-from medssl.files import read_json, write_json
-
-UNTRAINED_SEEDS = 3
-"""Untrained encoders beside the arms."""
 
 
 def run_leg(name: LegName, options: Options, *, report: Report) -> LegResult:
@@ -37,7 +35,7 @@ def run_leg(name: LegName, options: Options, *, report: Report) -> LegResult:
         for arm in choose_arms(options.arms)
     ]
     result = LegResult(leg)
-    clock = _Clock(result.seconds, options.root / f"{name}-seconds.json")
+    clock = Clock(result.seconds, options.root / f"{name}-seconds.json")
     folders = prepare(
         leg.pipeline(name=name, root=options.root, seed=0), options.root, workers=options.workers
     )
@@ -77,11 +75,12 @@ def _curves(leg: Leg, base: Arm, options: Options, report: Report) -> dict[str, 
 def _score(
     result: LegResult, folders: dict[str, Path], curves: dict[str, list[Path]], report: Report
 ) -> None:
-    from medssl.bench.biosignals.baselines import baseline_tables, untrained_embeddings
+    from medssl.bench.biosignals.baselines import baseline_tables
     from medssl.bench.biosignals.curves import score_curve
     from medssl.bench.biosignals.orderings import judge
     from medssl.bench.biosignals.ranks import measure
     from medssl.bench.biosignals.scores import score_arms
+    from medssl.bench.untrained import UNTRAINED_SEEDS, untrained_embeddings
     from medssl.evaluation.baselines import UNTRAINED
     from medssl.evaluation.embeddings import Embeddings
     from medssl.evaluation.minirocket import minirocket_features
@@ -133,27 +132,6 @@ def _score(
             )
             result.points += points
             result.notes += notes
-
-
-class _Clock:
-    """Seconds of each part, one after the other.
-
-    Parts that stand from before cost nothing: what they took when they were made is kept beside
-    the outputs, and the longer time counts.
-    """
-
-    def __init__(self, seconds: dict[str, float], file: Path) -> None:
-        self._seconds = seconds
-        self._file = file
-        self._before: dict[str, float] = read_json(file) if file.is_file() else {}
-        self._since = time.monotonic()
-
-    def stop(self, part: str) -> None:
-        """The part that ends now."""
-        now = time.monotonic()
-        self._seconds[part] = max(now - self._since, self._before.get(part, 0.0))
-        self._since = now
-        write_json(self._file, {**self._before, **self._seconds})
 
 
 def tune_bench(legs: Sequence[str], options: Options, *, report: Report) -> None:

@@ -3,57 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from medssl.bench.biosignals.arms import BASE
+from medssl.bench.scores import Score, score_case
 from medssl.evaluation.baselines import (
     DEMOGRAPHICS,
     FeatureTable,
     demographic_features,
     embedding_features,
 )
-from medssl.evaluation.cases import Case, build_case
+from medssl.evaluation.cases import build_case
 from medssl.evaluation.embeddings import Embeddings
-from medssl.evaluation.metrics import METRICS, Metric, weighted_metric
+from medssl.evaluation.metrics import METRICS
 from medssl.evaluation.minirocket import ridge_config
-from medssl.evaluation.predictions import Predictions
 from medssl.evaluation.probe import Entry, predict_entries
 from medssl.evaluation.probes import ProbeConfig
-from medssl.evaluation.scoring import each_run
-from medssl.evaluation.statistics import Interval, Replicates, resample
 from medssl.store import Store
 
 MINIROCKET = "MiniRocket + ridge"
-
-
-@dataclass(frozen=True)
-class Score:
-    """One metric of one target for one set of features.
-
-    Args:
-        target: What is predicted.
-        metric: How it is scored.
-        features: Name of the arm or baseline.
-        interval: Mean over seeds, with its interval over participants.
-        seeds: The value of each seed.
-        difference: Minus the published recipe, paired; None for itself.
-        n_fit: Fitted participants.
-    """
-
-    target: str
-    metric: Metric
-    features: str
-    interval: Interval
-    seeds: tuple[float, ...]
-    difference: Interval | None
-    n_fit: int
-
-    @property
-    def verdict(self) -> str:
-        """Against the published recipe: `"better"`, `"worse"`, `"unclear"`; empty for itself."""
-        if self.difference is None:
-            return ""
-        return self.difference.verdict(higher_is_better=self.metric.higher_is_better)
 
 
 def score_arms(
@@ -115,7 +83,7 @@ def score_arms(
                 notes.append(f"{target.name}: {MINIROCKET} has every fourth feature.")
             entry = {MINIROCKET: Entry((table,))}
             found |= predict_entries(case, entry, reference, ridge_config(config))
-        scores += _score(case, metric, found, config)
+        scores += score_case(case, metric, found, config, base=BASE)
         notes.append(
             f"{target.name}: fitted on {case.n_fit} participants, scored on {case.n_score} "
             f"({case.n_records} records)."
@@ -126,37 +94,3 @@ def score_arms(
 def _thinned(table: FeatureTable) -> FeatureTable:
     """Every fourth feature."""
     return replace(table, values=table.values[:, ::4], columns=table.columns[::4])
-
-
-def _score(
-    case: Case, metric: Metric, found: Mapping[str, Predictions], config: ProbeConfig
-) -> list[Score]:
-    drawn = resample(
-        {name: weighted_metric(metric, predictions) for name, predictions in found.items()},
-        case.participants[case.scored],
-        replicates=config.bootstrap,
-        seed=config.seed,
-        n_records=case.n_records,
-        method=config.interval,
-    )
-    return [
-        Score(
-            target=case.target.name,
-            metric=metric,
-            features=name,
-            interval=drawn.interval(name, level=config.level, reading=metric.reading),
-            seeds=each_run(metric, predictions),
-            difference=difference(drawn, name, BASE, metric, config.level),
-            n_fit=predictions.n_fit,
-        )
-        for name, predictions in found.items()
-    ]
-
-
-def difference(
-    drawn: Replicates, first: str, second: str, metric: Metric, level: float
-) -> Interval | None:
-    """Interval of first − second; None for one and the same."""
-    if first == second:
-        return None
-    return drawn.difference(first, second, level=level, reading=metric.reading)

@@ -9,10 +9,13 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from medssl.bench.biosignals.arms import BASE, Arm
+from medssl.bench.arms import Arm
+from medssl.bench.biosignals.arms import BASE
 from medssl.bench.biosignals.legs import Leg
-from medssl.bench.biosignals.scores import Score, score_arms
-from medssl.bench.biosignals.training import Report, prepare, train
+from medssl.bench.biosignals.scores import score_arms
+from medssl.bench.biosignals.training import train
+from medssl.bench.runs import Report, prepare
+from medssl.bench.scores import Score
 from medssl.config import merge
 from medssl.errors import StageError
 from medssl.evaluation.embeddings import Embeddings

@@ -1,18 +1,16 @@
-"""What every source of waveforms needs."""
+"""What every source needs: where its files are, and whose they are."""
 
 from __future__ import annotations
 
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
-    NonNegativeFloat,
-    PositiveFloat,
     Tag,
     field_validator,
     model_validator,
@@ -20,26 +18,28 @@ from pydantic import (
 
 from medssl.config import StrictModel
 from medssl.errors import IngestError
-from medssl.filters import Filter
+from medssl.ingest.findings_rule import FindingsRule
 from medssl.ingest.label_rules import LabelRule
+from medssl.ingest.manifest_rule import ManifestRule
 from medssl.ingest.rules import (
-    ManifestRule,
+    DeviceRule,
+    Names,
     ParticipantRule,
     SessionRule,
     SidecarRule,
     SiteRule,
+    StudyRule,
+    TimeRule,
+    TimeUnit,
 )
 from medssl.ingest.segment_rules import SegmentRule
-from medssl.ingest.waveforms.units import KNOWN_UNITS, canonical_unit
 from medssl.samples import PREFIX, sample_path
 from medssl.types import Kind, Modality
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
-
-def _listed(value: Any) -> Any:
-    """One value where a list is expected means a list of one."""
-    return (value,) if isinstance(value, str | dict) else value
+FACTS: Final = ("participant", "session", "study", "view", "time", "site", "device")
+"""What can be told about a recording."""
 
 
 def _rules(value: Any) -> Any:
@@ -49,96 +49,48 @@ def _rules(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else (value,)
 
 
-def _level(value: Any) -> str:
-    level = value.get("level") if isinstance(value, dict) else getattr(value, "level", None)
-    return "segment" if level == "segment" else "rule"
+def _which(value: Any) -> str:
+    """Which kind of label rule this is."""
+    told = value if isinstance(value, dict) else vars(value)
+    if told.get("level") == "segment":
+        return "segment"
+    return "findings" if "findings" in told else "rule"
 
 
 AnyLabelRule = Annotated[
-    Annotated[LabelRule, Tag("rule")] | Annotated[SegmentRule, Tag("segment")],
-    Discriminator(_level),
+    Annotated[LabelRule, Tag("rule")]
+    | Annotated[SegmentRule, Tag("segment")]
+    | Annotated[FindingsRule, Tag("findings")],
+    Discriminator(_which),
 ]
 
 
-def _named(value: Any) -> Any:
-    return {"source": value} if isinstance(value, str) else value
+class Source(StrictModel):
+    """What every source needs: where its files are, and whose they are."""
 
-
-class ChannelConfig(StrictModel):
-    """One channel to take.
-
-    Without a header row, a number in `source` is a column counted from 0, and any other name
-    stands for the column at its own place in the list.
-    """
-
-    source: str = Field(description="its name in the files, or a list of accepted names")
-    also: tuple[str, ...] = Field(
-        default=(), description="further accepted names; the first that a file has is taken"
-    )
-    name: str | None = Field(default=None, description="its name in the store; by default the same")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _split_names(cls, values: Any) -> Any:
-        """A list in `source` is the name and its alternatives."""
-        listed = isinstance(values, dict) and isinstance(values.get("source"), list | tuple)
-        if not listed or not values["source"]:
-            return values
-        first, *others = values["source"]
-        return {**values, "source": first, "also": (*others, *values.get("also", ()))}
-
-    @model_validator(mode="after")
-    def _check_names(self) -> ChannelConfig:
-        if self.also and self.name is None:
-            msg = "a channel with several source names needs name: what the store calls it"
-            raise ValueError(msg)
-        return self
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Every name that is accepted in the files, the preferred one first."""
-        return (self.source, *self.also)
-
-    @property
-    def stored(self) -> str:
-        """Its name in the store."""
-        return self.source if self.name is None else self.name
-
-
-class BaseSource(StrictModel):
-    """What every source of waveforms needs."""
-
+    kind: ClassVar[Kind]
+    """What its records are."""
     default_include: ClassVar[tuple[str, ...]] = ()
+    headers: ClassVar[bool] = False
+    """Whether rules may ask for what the files' own headers say."""
 
     name: Name
     path: str = Field(
         description="a folder, or sample:NAME; ${NAME} stands for an environment variable"
     )
-    include: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+    include: Names = Field(
         default=(), description="which files are recordings; ** matches any number of folders"
     )
     modality: Modality
-    rate: PositiveFloat = Field(description="samples per second in the store (Hz)")
-    rate_in: PositiveFloat | None = Field(
-        default=None,
-        description="samples per second in the files (Hz); files that say another rate are refused",
-    )
-    segment_seconds: PositiveFloat
-    overlap_seconds: NonNegativeFloat = 0.0
-    filter: Filter | None = Field(
-        default=None,
-        description="what is taken out before resampling, such as {low: 0.5, high: 40}",
-    )
-    channels: Annotated[
-        tuple[Annotated[ChannelConfig, BeforeValidator(_named)], ...], BeforeValidator(_listed)
-    ] = Field(description="channels to take, in order")
-    units: str | None = Field(
-        default=None, description="unit in the store; files in others are refused"
-    )
     participant: ParticipantRule | None = Field(
         default=None, description="needed unless a manifest has a column with participants"
     )
     session: SessionRule | None = None
+    study: StudyRule | None = Field(
+        default=None,
+        description="which examination a file belongs to; without session, sessions are studies",
+    )
+    time: TimeRule | None = Field(default=None, description="when it was made")
     manifest: ManifestRule | None = Field(
         default=None, description="a table that lists the recordings"
     )
@@ -155,36 +107,20 @@ class BaseSource(StrictModel):
         "sources whose participants are called alike need it",
     )
     site: str | SiteRule | None = None
-    device: str | None = None
-    check_leads: bool = Field(
-        default=True,
-        description="ECG: refuse files whose limb leads break Einthoven's and Goldberger's laws, "
-        "or whose samples are far too large or small for their units",
-    )
+    device: str | DeviceRule | None = None
 
     @field_validator("modality")
     @classmethod
     def _check_modality(cls, modality: Modality) -> Modality:
-        if modality.kind is not Kind.WAVEFORM:
-            msg = f"{modality} is not a waveform"
+        if modality.kind is not cls.kind:
+            article = "an" if cls.kind is Kind.IMAGE else "a"
+            msg = f"{modality} is not {article} {cls.kind}"
             raise ValueError(msg)
         return modality
 
-    @field_validator("units")
-    @classmethod
-    def _check_units(cls, units: str | None) -> str | None:
-        if units is None:
-            return None
-        unit = canonical_unit(units)
-        if unit is None:
-            msg = f"unknown unit; known: {', '.join(KNOWN_UNITS)}"
-            raise ValueError(msg)
-        return unit
-
     @model_validator(mode="after")
-    def _check_participants(self) -> BaseSource:
-        listed = self.manifest is not None and self.manifest.participant is not None
-        if self.participant is None and not listed:
+    def _check_participants(self) -> Source:
+        if self.participant is None and not self._lists_participants:
             msg = (
                 "say how participants are told apart: participant: {pattern: '(?P<participant>…)'} "
                 "or another rule, or a manifest with a column of participants"
@@ -197,36 +133,63 @@ class BaseSource(StrictModel):
         return self
 
     @model_validator(mode="after")
-    def _check_segments(self) -> BaseSource:
-        if self.overlap_seconds >= self.segment_seconds:
-            msg = "overlap_seconds must be shorter than segment_seconds"
+    def _check_places(self) -> Source:
+        """Each fact has a place to be told at, and times have one place only."""
+        if self.asks_headers and not self.headers:
+            msg = "header: true is for DICOM files: tell participant, study and all else otherwise"
             raise ValueError(msg)
-        if self.segment_length < 2 or self.step < 1:
-            msg = "segment_seconds times rate must give at least 2 samples"
+        if self.time is not None and self.manifest is not None and self.manifest.time is not None:
+            msg = "time and the manifest's time both tell times: keep one"
             raise ValueError(msg)
-        if not self.channels:
-            msg = "name at least one channel to take"
+        texts = [rule.names[0] for rule in self.finding_rules]
+        if texts and self.kind is not Kind.TEXT:
+            msg = (
+                f"findings such as {texts[0]} are read from reports: give the rule to their source"
+            )
             raise ValueError(msg)
-        names = [channel.stored for channel in self.channels]
-        if len(set(names)) != len(names):
-            msg = "two channels have the same name: give one of them another name"
+        if self.segment_rules and self.kind is not Kind.WAVEFORM:
+            msg = "labels of level segment belong to waveforms: choose another level"
             raise ValueError(msg)
         return self
 
     @property
-    def segment_length(self) -> int:
-        """Samples in one segment."""
-        return round(self.segment_seconds * self.rate)
+    def _lists_participants(self) -> bool:
+        """Whether a table of the source has a column with participants."""
+        return self.manifest is not None and self.manifest.participant is not None
 
     @property
-    def step(self) -> int:
-        """Samples between the starts of neighbouring segments."""
-        return round((self.segment_seconds - self.overlap_seconds) * self.rate)
+    def tells_studies(self) -> bool:
+        """Whether every file has a study, or is refused."""
+        listed = self.manifest is not None and bool(self.manifest.study)
+        return self.study is not None or listed
 
     @property
-    def overlap(self) -> float | None:
-        """Seconds that neighbouring segments share, in whole samples; None when they share none."""
-        return (self.segment_length - self.step) / self.rate or None
+    def asks_headers(self) -> bool:
+        """Whether a rule takes what the files' headers say."""
+        rules = (getattr(self, name, None) for name in FACTS)
+        return any(getattr(rule, "header", False) for rule in rules)
+
+    @property
+    def asks_comments(self) -> bool:
+        """Whether a rule takes comments of headers or sidecars."""
+        people = any(
+            rule is not None and rule.comment is not None
+            for rule in (self.participant, self.session)
+        )
+        return people or any(rule.from_comments for rule in self.label_rules)
+
+    @property
+    def times_backwards(self) -> bool:
+        """Whether times count from a recording to a fixed event, and not from it."""
+        return self.manifest is not None and self.manifest.time_backwards
+
+    @property
+    def times_in(self) -> TimeUnit | None:
+        """What times are told in; None where they are not told."""
+        if self.time is not None:
+            return self.time.unit
+        told = self.manifest is not None and self.manifest.time is not None
+        return self.manifest.time_unit if told and self.manifest is not None else None
 
     @property
     def label_rules(self) -> tuple[LabelRule, ...]:
@@ -238,6 +201,16 @@ class BaseSource(StrictModel):
     def segment_rules(self) -> tuple[SegmentRule, ...]:
         """Rules that give labels of segments."""
         return tuple(rule for rule in self.labels if isinstance(rule, SegmentRule))
+
+    @property
+    def finding_rules(self) -> tuple[FindingsRule, ...]:
+        """Rules that give labels by what reports say."""
+        return tuple(rule for rule in self.labels if isinstance(rule, FindingsRule))
+
+    @property
+    def named_rules(self) -> tuple[LabelRule | FindingsRule, ...]:
+        """All rules that give labels of participants, sessions and recordings."""
+        return (*self.label_rules, *self.finding_rules)
 
     @property
     def group(self) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from medssl.ingest.sources.base import BaseSource
+from medssl.ingest.sources.waveform import WaveformSource
 
 
-class EdfSource(BaseSource):
+class EdfSource(WaveformSource):
     """EDF, EDF+, BDF and BDF+ recordings: one file each, with rates and units in its header.
 
     Header comments that `labels` and `session` may name: `Sex`, `Age` (years at the start),

@@ -6,13 +6,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from medssl.ingest.sources.base import BaseSource
+from medssl.ingest.sources.waveform import WaveformSource
 
 HERE = "."
 """The path of the recording itself."""
 
 
-class MatlabSource(BaseSource):
+class MatlabSource(WaveformSource):
     """MATLAB files of every version: matrices, or vectors inside structs and cells.
 
     A path such as `data/ppg/v` names the field `v` of the field `ppg` of the variable `data`. With

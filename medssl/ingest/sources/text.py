@@ -33,15 +33,10 @@ class TextSource(TimedSource):
         if self.units is None:
             msg = "text files do not say their units: add units: (such as mV, or counts)"
             raise ValueError(msg)
-        if self.sidecar is None and self._needs_comments():
+        if self.sidecar is None and self.asks_comments:
             msg = (
                 "text files have no header comments: name a sidecar, or give a pattern for paths, "
                 "or a table"
             )
             raise ValueError(msg)
         return self
-
-    def _needs_comments(self) -> bool:
-        rules = (self.participant, self.session)
-        told = any(rule is not None and rule.comment is not None for rule in rules)
-        return told or any(rule.from_comments for rule in self.label_rules)

@@ -6,10 +6,11 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from medssl.ingest.sources.base import BaseSource
+from medssl.ingest.sources.base import Source
+from medssl.ingest.sources.waveform import WaveformSource
 
 
-class TimedSource(BaseSource):
+class TimedSource(WaveformSource):
     """A source whose samples may have a time each."""
 
     time_column: str | None = Field(
@@ -35,6 +36,6 @@ class TimedSource(BaseSource):
         return self
 
 
-def timed(source: BaseSource) -> bool:
+def timed(source: Source) -> bool:
     """Whether the samples of a source have times of their own."""
     return isinstance(source, TimedSource) and source.time_column is not None

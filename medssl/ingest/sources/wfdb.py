@@ -6,10 +6,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from medssl.ingest.sources.base import BaseSource
+from medssl.ingest.sources.waveform import WaveformSource
 
 
-class WfdbSource(BaseSource):
+class WfdbSource(WaveformSource):
     """WFDB recordings: `.hea` headers beside their signal files."""
 
     default_include: ClassVar[tuple[str, ...]] = ("**/*.hea",)

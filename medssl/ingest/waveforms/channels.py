@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medssl.ingest.ledger import Reason, Unreadable
-from medssl.ingest.sources.base import ChannelConfig
+from medssl.ingest.sources.waveform import ChannelConfig
 
 
 def pick(names: Sequence[str], channel: ChannelConfig) -> int:

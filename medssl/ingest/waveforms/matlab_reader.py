@@ -13,13 +13,13 @@ import numpy as np
 from jaxtyping import Float64
 
 from medssl.ingest.ledger import Reason, Unreadable
+from medssl.ingest.members import Member, named_comments
 from medssl.ingest.sources import MatlabSource
 from medssl.ingest.waveforms.channels import pick
 from medssl.ingest.waveforms.matlab_arrays import ArrayNode
 from medssl.ingest.waveforms.matlab_elements import load_variable, variable_names
 from medssl.ingest.waveforms.matlab_hdf5 import open_hdf5
 from medssl.ingest.waveforms.matlab_tree import Matrix, Node, walk
-from medssl.ingest.waveforms.members import Member, named_comments
 from medssl.ingest.waveforms.recording import Recording, Track
 from medssl.ingest.waveforms.unnamed import rows_of
 

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from jaxtyping import Float64
 
 from medssl.ingest.ledger import Reason, Unreadable
+from medssl.ingest.members import Member, named_comments
 from medssl.ingest.sources import ChannelConfig, ParquetSource
 from medssl.ingest.waveforms.channels import pick
-from medssl.ingest.waveforms.members import Member, named_comments
 from medssl.ingest.waveforms.parquet_members import Run, runs_of
 from medssl.ingest.waveforms.parquet_table import MAX_CELL_BYTES, ParquetTable, open_table
 from medssl.ingest.waveforms.recording import Recording, Track, check_finite

@@ -8,25 +8,25 @@ from pathlib import Path
 from typing import Any, Final
 
 from medssl.ingest.ledger import Reason, Unreadable
+from medssl.ingest.members import Member
 from medssl.ingest.sidecars import sidecar_comments
 from medssl.ingest.sources import (
-    BaseSource,
     EdfSource,
     MatlabSource,
     ParquetSource,
     TextSource,
+    WaveformSource,
     WfdbSource,
 )
 from medssl.ingest.waveforms.edf_reader import read_edf
 from medssl.ingest.waveforms.matlab_reader import matlab_members, read_matlab
-from medssl.ingest.waveforms.members import Member
 from medssl.ingest.waveforms.parquet_reader import parquet_members, read_parquet
 from medssl.ingest.waveforms.recording import Recording
 from medssl.ingest.waveforms.text_reader import read_text
 from medssl.ingest.waveforms.wfdb_reader import read_wfdb
 from medssl.ingest.waveforms.wfdb_text import header_text
 
-READERS: Final[Mapping[type[BaseSource], Callable[..., Recording]]] = {
+READERS: Final[Mapping[type[WaveformSource], Callable[..., Recording]]] = {
     WfdbSource: read_wfdb,
     TextSource: read_text,
     EdfSource: read_edf,
@@ -36,7 +36,7 @@ READERS: Final[Mapping[type[BaseSource], Callable[..., Recording]]] = {
 """Each is called with the path, the source, and `folder=` of the source, which no file may leave;
 it raises `Unreadable` with a reason, or gives a `Recording`."""
 
-MEMBERS: Final[Mapping[type[BaseSource], Callable[..., tuple[Member, ...]]]] = {
+MEMBERS: Final[Mapping[type[WaveformSource], Callable[..., tuple[Member, ...]]]] = {
     MatlabSource: matlab_members,
     ParquetSource: parquet_members,
 }
@@ -64,7 +64,7 @@ def open_recording(path: Path, source: Any, *, folder: Path, member: str = "") -
     return replace(recording, comments=recording.comments + beside) if beside else recording
 
 
-def comments_of(path: str, source: BaseSource, *, folder: Path) -> tuple[str, ...]:
+def comments_of(path: str, source: WaveformSource, *, folder: Path) -> tuple[str, ...]:
     """Comments of a recording's header and sidecar, without its signals.
 
     Args:

@@ -9,16 +9,16 @@ import numpy as np
 from jaxtyping import Float32
 
 from medssl.arrays import all_finite, channel_names, checked_rate, one_recording, real_numbers
+from medssl.contracts import WaveformContract
 from medssl.errors import ContractError
 from medssl.ingest.ledger import Unreadable
 from medssl.ingest.waveforms.preprocess import Preprocessed
 from medssl.ingest.waveforms.recording import Recording
 from medssl.ingest.waveforms.units import canonical_unit, conversion
-from medssl.records import Contract
 
 
 def prepare(
-    contract: Contract, signal: Any, *, rate: float, channels: Sequence[str], units: str
+    contract: WaveformContract, signal: Any, *, rate: float, channels: Sequence[str], units: str
 ) -> Float32[np.ndarray, "channels time"]:
     """Bring a raw recording to a contract, by the functions that ingest uses.
 
@@ -53,7 +53,7 @@ def prepare(
     return prepared.read(0, prepared.length)
 
 
-def _places(contract: Contract, names: tuple[str, ...]) -> list[int]:
+def _places(contract: WaveformContract, names: tuple[str, ...]) -> list[int]:
     """Where the contract's channels stand among the recording's."""
     missing = [name for name in contract.channels if name not in names]
     if missing:
@@ -69,7 +69,7 @@ def _places(contract: Contract, names: tuple[str, ...]) -> list[int]:
     return [names.index(name) for name in contract.channels]
 
 
-def _factor(contract: Contract, units: str) -> float:
+def _factor(contract: WaveformContract, units: str) -> float:
     factor = conversion(same_unit(units), contract.units)
     if factor is None:
         msg = (

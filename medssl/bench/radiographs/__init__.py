@@ -1,0 +1,1 @@
+"""`medssl bench radiographs`: ConVIRT, its switches and its rivals on real chest radiographs."""

@@ -1,0 +1,1 @@
+"""Image–text models: zero-shot scores, retrieval, whether the image matters, similarity maps."""

@@ -1,0 +1,1 @@
+"""Single radiographs, from DICOM and image files to grey values as displayed."""

@@ -1,0 +1,1 @@
+"""`medssl init` for folders of images and reports."""

@@ -1,0 +1,1 @@
+"""Reports: their sections, sentences, de-identification tokens, findings and tokenizers."""
