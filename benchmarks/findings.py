@@ -30,7 +30,8 @@ from medssl.text.openi import OpenIReport, parse_openi
 CODES: dict[str, str] = {
     "atelectasis": r"pulmonary atelectasis(/.*)?|atelectas[ei]s|.*\batelectas[ei]s",
     "cardiomegaly": r"cardiomegaly.*|cardiac shadow.*/(enlarged|borderline).*",
-    "effusion": r"(.*\b)?pleural effusions?(/.*)?|hydropneumothorax.*|hemopneumothorax.*|hemothorax.*",
+    "effusion": r"(.*\b)?pleural effusions?(/.*)?|hydropneumothorax.*|"
+    r"hemopneumothorax.*|hemothorax.*",
     "infiltration": r"infiltrates?(/.*)?",
     "mass": r"mass(/.*)?|masses",
     "nodule": r"nodules?(/.*)?",
@@ -44,7 +45,8 @@ CODES: dict[str, str] = {
     "hernia": r"hernia, (hiatal|diaphragmatic).*|(.*\b)?hiatal hernia",
     "enlarged cardiomediastinum": r"mediastinum/(.*/)?(enlarged|prominent|wide).*",
     "lung opacity": r"opacity(/.*)?|airspace disease.*|infiltrates?(/.*)?|density/(.*/)?lung.*",
-    "lung lesion": r"(opacity|density)/lung/(.*/)?round.*|mass(/.*)?|masses|nodules?(/.*)?|.*(lung cancer|lung neoplasms)",
+    "lung lesion": r"(opacity|density)/lung/(.*/)?round.*|mass(/.*)?|masses|nodules?(/.*)?|"
+    r".*(lung cancer|lung neoplasms)",
     "pleural other": r"thickening/(.*/)?pleura.*|pleural thickening|.*/pleura(/.*)?",
     "fracture": r"fractures?(, bone)?(/.*)?|.*\bfractures?",
     "support devices": r"catheters, indwelling.*|implanted medical device.*|tube, inserted.*|"
@@ -132,7 +134,7 @@ def row(label: str, reports: list[Coded], found: list[dict[str, str]], seed: int
     drawn = resample(metrics, np.arange(len(truth)), seed=seed, method="percentile")
     cells = [f"{i.value:.2f} [{i.low:.2f}, {i.high:.2f}]" for i in map(drawn.interval, metrics)]
     loose, rival = (float(f1(truth, calls.astype(float))) for calls in (either, program))
-    shown = "–" if label == NO_FINDING else f"{rival:.2f}"
+    shown = "–" if label == NO_FINDING or not program.any() else f"{rival:.2f}"
     counts = f"| {truth.sum()} | {called.sum()} "
     return f"| {label} {counts}| {' | '.join(cells)} | {loose:.2f} | {shown} |"
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
+import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from medssl.errors import ConfigError
 
@@ -21,6 +23,19 @@ class StrictModel(BaseModel):
     """Base of every configuration: unknown keys are errors, values are checked, nothing mutates."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def expand(path: Path) -> Path:
+    """A path with `~` and `${VARIABLES}` replaced; a variable that is not set stays in it.
+
+    Whoever opens the path then says that it is absent, and shows the variable's name.
+    """
+    text = re.sub(r"\$\{(\w+)\}", lambda found: os.environ.get(found[1]) or found[0], str(path))
+    return Path(text).expanduser()
+
+
+LocalPath = Annotated[Path, AfterValidator(expand)]
+"""A file or folder that a setting names."""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

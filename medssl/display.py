@@ -16,6 +16,7 @@ from medssl.audit.findings import Severity
 from medssl.bundle.card import MAIN_METRICS
 from medssl.config import nearest
 from medssl.errors import ConfigError
+from medssl.evaluation.baselines import UNTRAINED
 from medssl.evaluation.metrics import METRICS
 from medssl.evaluation.retrieval_tables import metric_name
 from medssl.evaluation.scoring import ENCODER
@@ -33,6 +34,9 @@ from medssl.stages.pretrain import BUNDLE
 from medssl.stages.probe import PROBES, TABLE
 from medssl.stages.rivals import RIVALS
 from medssl.stages.rivals import TABLE as RIVALS_TABLE
+from medssl.stages.zero_shot import COUNTED, MAPS
+from medssl.stages.zero_shot import SCORES as ZERO_SHOT
+from medssl.stages.zero_shot import TABLES as ZERO_SHOT_TABLES
 from medssl.tracking import tracking_uri
 
 if TYPE_CHECKING:
@@ -93,6 +97,8 @@ class Display:
             self.curve(folders["finetune"] / CURVE)
         if "neighbours" in folders:
             self.retrieval(folders["neighbours"] / RETRIEVAL)
+        if "zero_shot" in folders:
+            self.zero_shot(folders["zero_shot"])
         self._places(folders)
 
     def probes(self, path: Path, whole: Path) -> None:
@@ -167,6 +173,29 @@ class Display:
         for note in value["notes"]:
             self.console.print(f"[dim]{note}[/]")
 
+    def zero_shot(self, folder: Path) -> None:
+        """What images and sentences score without labels, and whether scores need the image."""
+        value = json.loads((folder / ZERO_SHOT).read_text(encoding="utf-8"))
+        parts = [(value[name] or {"rows": []})["rows"] for name in ("findings", "pairs")]
+        table = Table(
+            "asked", "metric", "features", "score \\[95 %]", "chance",
+            box=None, pad_edge=False, title_justify="left", title="\nImages and sentences",
+        )  # fmt: skip
+        for row in [*parts[0], *(row for row in parts[1] if row["k"] in (None, 1))]:
+            metric = metric_name(row["metric"], row["k"]) if "k" in row else "AUROC"
+            table.add_row(
+                row.get("finding") or row["task"], metric, row["features"],
+                _interval(row, "{:.3f}"), f"{row['chance']:.3f}",
+                style="" if row["features"] == UNTRAINED else "bold",
+            )  # fmt: skip
+        self.console.print(table)
+        verdicts: dict[str, list[str]] = {}
+        for name, found in value["image_use"].items():
+            verdicts.setdefault(found["verdict"], []).append(name)
+        for verdict, names in verdicts.items():
+            self.console.print(f"[dim]On the image, {verdict}: {', '.join(names)}[/]")
+        self.console.print(f"[dim]All of it: {folder / ZERO_SHOT_TABLES}[/]", soft_wrap=True)
+
     def _rank(self, summary: Mapping[str, Any]) -> None:
         """Effective rank beside that of untrained encoders."""
         rank, gain = summary["centred"]["effective_rank"], summary.get(RANK_GAIN)
@@ -189,6 +218,8 @@ class Display:
         if "finetune" in folders:
             table.add_row("label curve", str(folders["finetune"] / CURVE_TABLE))
             table.add_row("task bundle", str(folders["finetune"] / TASK))
+        if "zero_shot" in folders and any((folders["zero_shot"] / MAPS).glob("*.png")):
+            table.add_row("similarity maps", str(folders["zero_shot"] / MAPS))
         if "audit" in folders:
             table.add_row("audit page", str(folders["audit"] / PAGE))
         table.add_row("all runs", f"mlflow ui --backend-store-uri {tracking_uri()}")
@@ -356,6 +387,8 @@ def _facts(step: Step) -> str:
             f"{summary['queries']} queries, {summary['candidates']} candidates, "
             f"{summary['far']} far from every case"
         )
+    if step.stage == "zero_shot":
+        return ", ".join(f"{summary[name]:,} {name}" for name in COUNTED)
     if step.stage == "audit":
         counts = summary["findings"]
         return ", ".join(

@@ -34,6 +34,24 @@ def digest_file(path: Path) -> str:
     return state.hexdigest()
 
 
+def digest_content(path: Path) -> str:
+    """Digest of a file, or of the names and contents of the files that stand in a folder.
+
+    Hidden files and folders inside are left out. A path where nothing stands has a digest too:
+    whoever reads it says what is absent.
+    """
+    if path.is_file():
+        return digest_file(path)
+    files = sorted(path.iterdir()) if path.is_dir() else []
+    return digest_json(
+        [
+            (file.name, digest_file(file))
+            for file in files
+            if file.is_file() and not file.name.startswith(".")
+        ]
+    )
+
+
 def digest_json(value: Any) -> str:
     """Digest of a JSON value; the order of mapping keys does not matter.
 

@@ -43,8 +43,14 @@ _BATCH: Final = 64
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the lists.")
 def chexpert_8x200(
-    images: Path, table: Path, pretrain: Path, out: Path, variant: Any, lists: Path | None, seed: int
-) -> None:  # fmt: skip
+    images: Path,
+    table: Path,
+    pretrain: Path,
+    out: Path,
+    variant: Any,
+    lists: Path | None,
+    seed: int,
+) -> None:
     """Score an image–text model in CheXpert 8×200: retrieval by class, zero-shot accuracy.
 
     Chance, the metadata alone and the untrained encoder stand beside. An encoder that was trained
@@ -66,6 +72,7 @@ def chexpert_8x200(
     )
     files = find_images(images, chosen.images(chosen.candidates))
     model = ImageTextModel.load(pretrain)
+    out.mkdir(parents=True, exist_ok=True)  # what cannot be written to is told before the work
     step = -(-len(files) // _CALIBRATION)  # every class has its share
     random = untrained_model(pretrain, _batches(model, files[::step]), seed=seed)
     scores = run_protocol(

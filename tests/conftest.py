@@ -213,6 +213,73 @@ def image_text_run(image_text_pipeline) -> Path:
 
 
 @pytest.fixture(scope="session")
+def studies_store_path(tmp_path_factory) -> Path:
+    """Synthetic studies of every shape: 40 participants with 1 to 3, each of 1 or 2 images.
+
+    The lower half of an image is bright where its report speaks of fluid. The last participant has
+    a study of two reports, a report without an image and a report without findings; the one before
+    an image without a study. Labels of images: `effusion` (yes, no) and `brightness`, missing at
+    times.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from medssl.records import Record
+    from medssl.store import write_store
+    from medssl.types import Modality, ParticipantId
+
+    generator = np.random.default_rng(0)
+    records, labels = [], {}
+
+    def add(person, study, name, data, **more):
+        image = not isinstance(data, str)
+        record = Record(
+            participant=ParticipantId(f"p{person:02d}"), session="s", study=study, recording=name,
+            modality=Modality.RADIOGRAPH if image else Modality.REPORT, source_digest="0" * 32,
+            data=data.clip(0, 255).astype(np.uint8) if image else data, source="synthetic", **more,
+        )  # fmt: skip
+        records.append(record)
+        return record.name
+
+    def picture(columns, fluid=False):
+        pixels = generator.normal(70, 20, size=(24, columns))
+        pixels[12:] += 110 * fluid
+        return pixels
+
+    for person in range(38):
+        for number in range(1 + person % 3):
+            fluid = bool(generator.integers(2))
+            study = f"{number}"
+            for image in range(1 + (person + number) % 2):
+                pixels = picture((24, 20, 16)[person % 3], fluid)
+                view = ("PA", "lateral")[image]
+                name = add(person, study, f"i{number}{image}", pixels, view=view, time=30.0 * number)
+                labels[name] = {
+                    "effusion": ("no", "yes")[fluid],
+                    "brightness": float(pixels.mean()) if person % 5 else np.nan,
+                }
+            said = "There is a pleural effusion." if fluid else "No pleural effusion."
+            beside = ("Heart size is normal.", "Bones are intact.", "Lungs are clear.")[person % 3]
+            add(person, study, f"r{number}", f"FINDINGS: {said} {beside}")
+    add(38, None, "i", picture(24))
+    for name in ("a", "b"):
+        add(39, "two reports", f"i{name}", picture(24))
+        add(39, "two reports", f"r{name}", "FINDINGS: No pleural effusion.")
+    add(39, "no image", "r", "FINDINGS: No nodule is seen.")
+    add(39, "no findings", "i", picture(24))
+    add(39, "no findings", "n", "INDICATION: Cough.")
+    path = tmp_path_factory.mktemp("studies") / "store"
+    return write_store(path, records, labels=pd.DataFrame.from_dict(labels, orient="index")).path
+
+
+@pytest.fixture
+def studies_store(studies_store_path):
+    from medssl.store import Store
+
+    return Store.open(studies_store_path)
+
+
+@pytest.fixture(scope="session")
 def two_ranks(tmp_path_factory):
     """Runs a worker script as two gloo processes: what each of them saved, by rank."""
     import torch

@@ -10,11 +10,13 @@ import numpy as np
 
 from medssl.audit.inputs import AuditInputs, Labelled
 from medssl.audit.out_of_fold import CONFIG, subsample
+from medssl.batches import Pictures, Raw
 from medssl.errors import StageError
 from medssl.evaluation.embed import check_contract
 from medssl.evaluation.models import fit_predict
 from medssl.files import digest_bytes
 from medssl.sampling.splits import TEST, check_disjoint
+from medssl.types import Kind
 
 if TYPE_CHECKING:
     from medssl.bundle import Encoder
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 MAX_FITTED: Final = 2000
 MIN_PARTICIPANTS: Final = 10
 """Participants that a probe is fitted on, at least."""
+_CHANGEABLE: Final = (Kind.WAVEFORM, Kind.IMAGE)
+"""Kinds of records that parts can be taken away from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +34,9 @@ class RecordedScores:
 
     Args:
         target: What is scored.
-        predict: From segments (n, channels, time) to scores (n,) or (n, k).
-        segments: Of participants that the probe was not fitted on.
+        predict: From segments (n, channels, time), or images in their squares (n, 1, edge, edge),
+            to scores (n,) or (n, k).
+        segments: Of participants that the probe was not fitted on; float32.
         participants: Participant of each segment, shape (n,).
     """
 
@@ -52,7 +57,7 @@ def recorded_scores(inputs: AuditInputs) -> Iterator[RecordedScores]:
         ContractError: The records break the encoder's contract.
     """
     encoder = inputs.encoder
-    if encoder is None or not inputs.targets:
+    if encoder is None or not inputs.targets or encoder.contract.modality.kind not in _CHANGEABLE:
         return
     if inputs.embeddings.metadata.get("bundle", encoder.digest) != encoder.digest:
         msg = "the bundle at hand did not make these embeddings: embed again with this bundle"
@@ -66,7 +71,8 @@ def recorded_scores(inputs: AuditInputs) -> Iterator[RecordedScores]:
     scored = scored[subsample(names[scored], limit, seed=inputs.config.seed)][:limit]
     rows = inputs.embedded[scored]
     check_contract(encoder.contract, inputs.store, rows)
-    segments = np.asarray(inputs.store.read(rows), dtype=np.float32)
+    raw = encoder.inputs.read(inputs.store, rows)
+    segments = np.asarray(raw.pixels if isinstance(raw, Pictures) else raw, dtype=np.float32)
     encode = _remembering(encoder)
     for target in inputs.targets:
         found = inputs.labelled(target)
@@ -82,10 +88,23 @@ def _remembering(encoder: Encoder) -> Callable[[np.ndarray], np.ndarray]:
         segments = np.ascontiguousarray(segments)
         key = digest_bytes(segments.data)
         if key not in seen:
-            seen[key] = encoder.embed_segments(segments)
+            seen[key] = encoder.embed_raw(_raw(encoder, segments))
         return seen[key]
 
     return encode
+
+
+def _raw(encoder: Encoder, segments: np.ndarray) -> Raw:
+    """Changed records as a store would hold them: of images, whole numbers."""
+    import torch
+
+    if encoder.contract.modality.kind is not Kind.IMAGE:
+        return torch.from_numpy(segments)
+    whole = torch.from_numpy(np.rint(segments))
+    bits = getattr(encoder.contract, "bits", 8)
+    pixels = whole.to(torch.uint8 if bits == 8 else torch.int32)
+    sizes = torch.tensor(pixels.shape[-2:]).expand(len(pixels), 2)
+    return Pictures(pixels, sizes)
 
 
 def _probe(

@@ -156,6 +156,10 @@ def check_encoder(
     Raises:
         ValueError: They do not belong together.
     """
+    for name, value in encoder:
+        if isinstance(value, Path):  # wherever it may point to
+            msg = f"encoder.{name} names a file, and a bundle holds all of its weights itself"
+            raise ValueError(msg)
     if kind_of(encoder) is not contract.modality.kind:
         msg = f"{encoder.name} is no encoder of {contract.modality} records"
         raise ValueError(msg)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from medssl.config import StrictModel
+from medssl.config import LocalPath, StrictModel
 from medssl.encoders.base import ImageEncoder
 from medssl.errors import ConfigError
 
@@ -46,7 +46,7 @@ class ResNet2dConfig(StrictModel):
         description="7 x 7 with stride 2 and pooling, or 3 x 3 with stride 2 for images of about "
         "64 pixels",
     )
-    weights: Path | None = Field(
+    weights: LocalPath | None = Field(
         None,
         description="local file with torchvision's state dict of this network (.pth or "
         ".safetensors), to start from; nothing is downloaded",

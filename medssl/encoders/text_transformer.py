@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from jaxtyping import Bool, Float
@@ -11,7 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from medssl.batches import Tokens
-from medssl.config import StrictModel
+from medssl.config import LocalPath, StrictModel
 from medssl.encoders.base import TextEncoder
 from medssl.encoders.hugging_face import (
     build_network,
@@ -49,7 +48,7 @@ class TextTransformerConfig(StrictModel):
     dropout: float = Field(0.1, ge=0, lt=1, description="not with a folder, which has its own")
     tokens: PositiveInt = Field(64, description="the longest text; later tokens are cut off")
     pooling: Pooling = Field("max", description="over all tokens that are no padding")
-    folder: Path | None = Field(
+    folder: LocalPath | None = Field(
         None, description="config.json, weights and tokenizer of a Hugging Face encoder"
     )
     freeze_embeddings: bool = Field(False, description="keep those of the folder")

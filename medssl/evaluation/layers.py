@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from medssl.batches import Cells, ModelInput, Tokens
 from medssl.encoders.head import ProjectionHeadConfig
 from medssl.evaluation.embeddings import Embeddings
 from medssl.store.schema import PARTICIPANT, RECORD, SESSION
@@ -85,13 +86,13 @@ def embed_layers(
         Embeddings by name, in the order in which an input meets the layers.
     """
     modules: dict[str, nn.Module] = encoder.module.layers()  # type: ignore[operator]
-    places_first = not getattr(encoder.module, "places_last", True)
+    seen: list[ModelInput | None] = [None]
     wanted = spread(list(modules), count) if count else []
     held: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, object, Tensor], None]:
         def hook(_: nn.Module, __: object, output: Tensor) -> None:
-            held[name] = output.mean(dim=1) if places_first else output.flatten(2).mean(dim=-1)
+            held[name] = _averaged(output, seen[0])
 
         return hook
 
@@ -102,7 +103,8 @@ def embed_layers(
             for start in range(0, len(rows), batch_size):
                 part = rows[start : start + batch_size]
                 raw = encoder.inputs.read(store, part)
-                output = encoder.module(encoder.inputs.plain(raw, encoder.device))
+                seen[0] = encoder.inputs.plain(raw, encoder.device)
+                output = encoder.module(seen[0])
                 found = {f"layer {name}": held[name] for name in wanted}
                 if head is not None:
                     found[HEAD] = head.to(encoder.device)(output)
@@ -122,3 +124,13 @@ def embed_layers(
         )
         for name, values in parts.items()
     }
+
+
+def _averaged(output: Tensor, seen: ModelInput | None) -> Tensor:
+    """A layer's output as one vector for each record; padding of texts does not count."""
+    if isinstance(seen, Tokens):
+        mask = seen.mask[..., None].to(output.dtype)
+        return (output * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+    if isinstance(seen, Cells):
+        return output.mean(dim=1)
+    return output.flatten(2).mean(dim=-1)

@@ -23,7 +23,8 @@ _BATCH = 256
 def plain_batches(
     inputs: Inputs, store: Store, rows: Rows, *, limit: int, seed: int
 ) -> Iterator[ModelInput]:
-    """What an encoder takes of at most `limit` records, without views, drawn once with `seed`."""
+    """What an encoder takes of at most `limit` usable records, without views, drawn with `seed`."""
+    rows = inputs.usable(store, rows)
     drawn = np.sort(np.random.default_rng(seed).permutation(rows)[:limit])
     for part in np.array_split(drawn, -(-len(drawn) // _BATCH)):
         yield inputs.plain(inputs.read(store, part))

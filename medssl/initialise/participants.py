@@ -283,6 +283,9 @@ def _answered(paths: Sequence[str], tables: Sequence[Table], answer: str) -> Can
         one = Candidate([Spelling(FOLDER, {"from_parent": True}, tuple(names))], named=False)
     elif answer.startswith(PATTERN):
         one = Candidate([_pattern_rule(paths, answer.removeprefix(PATTERN))], named=False)
+    elif not answer.startswith(TABLE):
+        msg = f"--set participant={answer}: not for these files; give folder, file, pattern:… or table:…"
+        raise ConfigError(msg)
     else:
         path, files, people = answer.removeprefix(TABLE).split(",")
         table = next((table for table in tables if table.path == path), None)

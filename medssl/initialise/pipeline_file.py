@@ -100,7 +100,7 @@ def _labels(labels: LabelPlan) -> dict[str, Any]:
     return rule | ({"values": values} if values else {})
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
     """A value on one line."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -110,7 +110,7 @@ def _flow(value: Any) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
-def _comment(text: str) -> str:
+def comment(text: str) -> str:
     """Text that stays on its line, whatever a column is called."""
     return " ".join(re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]", " ", text).split())
 
@@ -131,14 +131,14 @@ def _head(plan: Plan) -> list[str]:
     sizes = plan.sizes
     counts = sizes.participants
     train, validation, test = sizes.split
-    split = _flow({"train": train, "validation": validation, "test": test})
+    split = flow({"train": train, "validation": validation, "test": test})
     return [
         "# Written by `medssl init`: what was found, what was assumed, and what you may change.",
-        f"# Run it:  medssl run {_comment(plan.output.name)}      Look before:  add --dry-run",
+        f"# Run it:  medssl run {comment(plan.output.name)}      Look before:  add --dry-run",
         "# A small preset for two cores. Published settings stand in configs/apple_ppg.yaml and",
         "# configs/apple_ecg.yaml; refer to one with `extends:` when you have the data and a GPU.",
-        f"name: {_flow(plan.name)}",
-        f"root: {_flow(plan.root)}      # outputs; never inside the folder of the recordings",
+        f"name: {flow(plan.name)}",
+        f"root: {flow(plan.root)}      # outputs; never inside the folder of the recordings",
         "seed: 0",
         "# Participants, not recordings, are split. A participant's split depends on its name, the",
         "# source's name and pseudonym_key: change none of them later. Expected now: "
@@ -160,12 +160,12 @@ def _ingest(plan: Plan) -> list[str]:
         "    sources:",
     ]
     for place, (key, value) in enumerate(source_of(plan).items()):
-        lines += [f"        # {_comment(text)}" for text in remarks.get(key, ())]
+        lines += [f"        # {comment(text)}" for text in remarks.get(key, ())]
         start = "      - " if place == 0 else "        "
         if key == "labels" or (key == "manifest" and "labels" in value):
             lines += _labels_lines(key, value, plan.labels)
         else:
-            lines.append(f"{start}{key}: {_flow(value)}")
+            lines.append(f"{start}{key}: {flow(value)}")
         if key == "participant":
             lines += _unused_manifest(plan)
     return [*lines, ""]
@@ -186,7 +186,7 @@ def _unused_manifest(plan: Plan) -> list[str]:
         f"        # A table lists {len(listing.rows):,} of {len(facts.paths):,} recordings. As a "
         f"manifest{place} it leaves out the others:",
         # JSON is YAML on one line, and keeps names with line breaks on it.
-        f"        # manifest: {_comment(json.dumps(listing.config, ensure_ascii=False))}",
+        f"        # manifest: {comment(json.dumps(listing.config, ensure_ascii=False))}",
     ]
 
 
@@ -244,20 +244,20 @@ def _labels_lines(name: str, value: dict[str, Any], labels: LabelPlan | None) ->
     lines = [f"        {name}:"]
     for key, inner in value.items():
         if key not in {"columns", "labels"}:
-            lines.append(f"          {key}: {_flow(inner)}")
+            lines.append(f"          {key}: {flow(inner)}")
             continue
         lines.append(f"          {key}:")
-        lines += [f"            {_flow(label)}: {_flow(source)}" for label, source in inner.items()]
+        lines += [f"            {flow(label)}: {flow(source)}" for label, source in inner.items()]
         for one in labels.spare if labels is not None else ():
             note = f"{one.kind}, {one.missing} missing"
             # JSON keeps a name with line breaks on the comment's own line.
             name = json.dumps(one.source, ensure_ascii=False)
-            lines.append(f"            # {one.label}: {_comment(name)}    # {note}")
+            lines.append(f"            # {one.label}: {comment(name)}    # {note}")
     for one in labels.offers if labels is not None else ():
         remark = f"{one.label}: {one.present} present, {one.missing} missing"
         if one.unclear:
             remark += f", {one.unclear} not understood and left empty; list them under values"
-        lines.append(f"          # {_comment(remark)}")
+        lines.append(f"          # {comment(remark)}")
     return lines
 
 
@@ -267,7 +267,7 @@ def _reduce(trial: Trial) -> list[str]:
         f"    # {trial.good} of {trial.graded} segments tried have a quality of 0.3 or better "
         "(0: flat or without beats).",
         "    # Raise it to learn from clean segments only; 0 keeps all. Equal copies are left out.",
-        f"    quality_floor: {_flow(trial.quality_floor)}",
+        f"    quality_floor: {flow(trial.quality_floor)}",
         "",
     ]
 
@@ -288,11 +288,11 @@ def _pretrain(plan: Plan, trial: Trial) -> list[str]:
         "  pretrain:",
         f"    modality: {modality}",
         f"    # Small; published: see configs/{preset}.yaml (depth: published, width: 256).",
-        f"    encoder: {_flow(encoder)}",
+        f"    encoder: {flow(encoder)}",
     ]
     if views:
         lines.append("    views:    # those not named here are as published for PPG")
-        lines += [f"      {name}: {_flow(view)}" for name, view in views.items()]
+        lines += [f"      {name}: {flow(view)}" for name, view in views.items()]
     return [
         *lines,
         "    # A positive pair is two segments of one participant. "
@@ -323,9 +323,9 @@ def _evaluate(plan: Plan) -> list[str]:
     else:
         lines += ["  probe:", "    # Linear probes of participants' mean embeddings, beside their "
                   "baselines.", "    targets:"]  # fmt: skip
-        lines += [f"      - {_flow(target)}" for target in targets]
+        lines += [f"      - {flow(target)}" for target in targets]
         names = [one.label for one in plan.labels.offers] if plan.labels is not None else []
-        lines.append(f"    demographics: {_flow(names)}    # the baseline to beat")
+        lines.append(f"    demographics: {flow(names)}    # the baseline to beat")
         lines += ["", "  # What the encoder has to beat: MiniRocket, heart-rate variability,"]
         lines += ["  # itself trained with labels. Takes as long as pretraining.", "  # rivals: {}"]
     return [

@@ -8,8 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medssl.errors import ConfigError
-from medssl.files import replacing
-from medssl.initialise.answers import Answers, Question, parse_answers, refuse_to_guess
+from medssl.initialise.answers import (
+    STUDY_KEYS,
+    Answers,
+    Question,
+    parse_answers,
+    refuse_foreign,
+    refuse_to_guess,
+)
+from medssl.initialise.contents import look_for
 from medssl.initialise.facts import Facts
 from medssl.initialise.labels import LabelPlan, plan_labels
 from medssl.initialise.listing import list_folder
@@ -17,6 +24,7 @@ from medssl.initialise.member_participants import tell_members
 from medssl.initialise.participants import Told, tell_participants
 from medssl.initialise.pipeline_file import probe_targets, render, source_of
 from medssl.initialise.plan import Plan
+from medssl.initialise.radiographs.run import initialise_studies
 from medssl.initialise.report import (
     chosen_lines,
     label_lines,
@@ -26,8 +34,9 @@ from medssl.initialise.report import (
 from medssl.initialise.sessions import tell_session
 from medssl.initialise.signals import Signals, ask_rate, choose_signals
 from medssl.initialise.sizing import Sizes, choose_rate, choose_sizes
-from medssl.initialise.survey import Survey, survey_folder
-from medssl.initialise.trial import Trial, try_recordings
+from medssl.initialise.survey import Survey
+from medssl.initialise.trial import try_recordings
+from medssl.initialise.writing import default_root, write
 
 
 def initialise(
@@ -37,10 +46,10 @@ def initialise(
     answers: Sequence[str] = (),
     overwrite: bool = False,
 ) -> list[str]:
-    """Look at a folder of recordings and write a commented pipeline file for it.
+    """Look at a folder of recordings, images or reports and write a commented pipeline file.
 
     All file names are listed; headers and first lines are read of an evenly spaced sample, and a
-    few recordings are read in full as the pipeline would. What the files do not tell is asked.
+    few files are read in full as the pipeline would. What the files do not tell is asked.
 
     Args:
         folder: The folder.
@@ -60,12 +69,16 @@ def initialise(
     name = _name(listing.folder.name)
     target = Path(f"{name}.yaml") if output is None else output
     _refuse_to_replace(target, overwrite=overwrite)
-    survey = survey_folder(listing, given)
+    studies, survey = look_for(folder, listing, given)
+    if studies is not None:
+        return initialise_studies(folder, studies, name, target, given)
+    assert survey is not None
+    refuse_foreign(given, STUDY_KEYS, "recordings of signals")
     if survey.question is not None:
         raise refuse_to_guess(folder, given, [survey.question], survey_lines(survey))
     plan = _choose(folder, name, target, survey, given)
     trial = try_recordings(source_of(plan), _promising(plan))
-    _write(plan, trial)
+    write(plan.output, render(plan, trial))
     assert survey.facts is not None
     return [
         *survey_lines(survey, rate_in=given.rate_in),
@@ -121,7 +134,7 @@ def _choose(folder: Path, name: str, target: Path, survey: Survey, answers: Answ
     )
     return Plan(
         name=name,
-        root=_root(survey.listing.folder),
+        root=default_root(survey.listing.folder),
         output=target,
         survey=survey,
         answers=answers,
@@ -131,15 +144,6 @@ def _choose(folder: Path, name: str, target: Path, survey: Survey, answers: Answ
         labels=labels,
         sizes=_sizes(name, facts, signals, told, labels, answers),
     )
-
-
-def _root(folder: Path) -> str:
-    """Outputs go below the working directory, unless the recordings lie there."""
-    if not Path.cwd().resolve().is_relative_to(folder):
-        return "medssl-runs"
-    if not Path.home().resolve().is_relative_to(folder):
-        return "~/medssl-runs"
-    return str(folder.parent / "medssl-runs")
 
 
 def _sizes(
@@ -189,12 +193,3 @@ def _promising(plan: Plan) -> list[str]:
         for path in facts.lengths
         if told[path] and all(path in one.paths for one in plan.signals.channels)
     ]
-
-
-def _write(plan: Plan, trial: Trial) -> None:
-    """Write the file, once it is known to be a valid pipeline."""
-    from medssl.stages.pipeline import Pipeline
-
-    with replacing(plan.output) as temporary:
-        temporary.write_text(render(plan, trial), encoding="utf-8")
-        Pipeline(temporary)

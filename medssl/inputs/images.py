@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from medssl.batches import Pictures, Raw
+from medssl.config import find_problems, join_problems
 from medssl.contracts import ImageContract
 from medssl.errors import ContractError
 from medssl.inputs.base import Inputs
@@ -52,15 +53,21 @@ class ImageInputs(Inputs):
             told: Settings of `medssl.ingest.radiographs.settings.DisplaySettings`.
 
         Raises:
-            ContractError: The file cannot be read as an image, or the array is none.
+            ContractError: The file cannot be read as an image, the array is none, or a setting
+                is unknown.
         """
         from medssl.ingest.radiographs.fit import fit
 
-        pixels = _read(Path(data), told) if isinstance(data, str | Path) else _grey(data)
+        if isinstance(data, str | Path):
+            pixels = _read(Path(data), told)
+        else:
+            _refuse_told(told, "an array of grey values as displayed")
+            pixels = _grey(data)
         return fit(pixels, edge=self.contract.edge, bits=self.contract.bits)
 
     def accept(self, data: Any, **told: Any) -> Pictures:
         """Images as `prepare` gives them, one or several."""
+        _refuse_told(told, "a prepared image")
         images = [data] if isinstance(data, np.ndarray) and data.ndim == 2 else list(data)
         edge, dtype = self.contract.edge, np.dtype(f"u{self.contract.bits // 8}")
         for image in images:
@@ -91,6 +98,9 @@ def _read(path: Path, told: dict[str, Any]) -> Array:
     from medssl.ingest.radiographs.image_reader import read_image
     from medssl.ingest.radiographs.settings import DisplaySettings
 
+    problems = find_problems(DisplaySettings, told, where="prepare")
+    if problems:
+        raise ContractError(join_problems(problems))
     try:
         read = read_dicom if is_dicom(path) else read_image
         return read(path, DisplaySettings(**told), folder=path.parent).pixels
@@ -100,9 +110,20 @@ def _read(path: Path, told: dict[str, Any]) -> Array:
         raise ContractError(msg + verdict.reason.remedy) from verdict
 
 
+def _refuse_told(told: dict[str, Any], what: str) -> None:
+    if told:
+        msg = f"{what} needs no {', '.join(sorted(told))}: give it alone"
+        raise ContractError(msg)
+
+
 def _grey(data: Any) -> Array:
     pixels = np.asarray(data)
-    wrong = pixels.ndim != 2 or pixels.dtype.kind != "f" or not np.isfinite(pixels).all()
+    wrong = (
+        pixels.ndim != 2
+        or pixels.size == 0
+        or pixels.dtype.kind != "f"
+        or not np.isfinite(pixels).all()
+    )
     if wrong or pixels.min() < 0 or pixels.max() > 1:
         msg = (
             f"an image of shape {pixels.shape} and type {pixels.dtype}: give a path, or grey "

@@ -13,7 +13,7 @@ from medssl.contracts import TextContract
 from medssl.errors import ContractError, StageError
 from medssl.inputs.base import Inputs
 from medssl.store import Store
-from medssl.text.reading import chosen_text
+from medssl.text.reading import chosen_sentences, chosen_text
 from medssl.text.report import Report, Section
 from medssl.text.tokenizer import Tokenizer
 from medssl.types import Rows
@@ -73,24 +73,41 @@ class TextInputs(Inputs):
             ContractError: They are no texts, or one is empty.
         """
         texts = [data] if isinstance(data, str) else list(data)
-        if told or not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+        if told:
+            msg = f"a text needs no {', '.join(sorted(told))}: give it alone"
+            raise ContractError(msg)
+        if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
             msg = "give a text or a list of texts, none of them empty"
             raise ContractError(msg)
         return texts
 
     def accept(self, data: Any, **told: Any) -> list[str]:
-        """Texts, each as if it were the first section that the policy reads."""
-        section = self.contract.policy.sections[0]
-        return [
-            Report((Section(section, " ".join(text.split()), 0),), "given").to_text()
+        """Texts, each as if it were the first section that the policy reads.
+
+        Raises:
+            ContractError: They are no texts, or the policy reads no word of one.
+        """
+        policy = self.contract.policy
+        stored = [
+            Report((Section(policy.sections[0], " ".join(text.split()), 0),), "given").to_text()
             for text in self.prepare(data, **told)
         ]
+        empty = sum(chosen_text(text, policy) is None for text in stored)
+        if empty:
+            msg = (
+                f"{empty} of {len(stored)} texts have no word in them, or none that the policy of "
+                "this encoder reads: leave them out"
+            )
+            raise ContractError(msg)
+        return stored
 
     def usable(self, store: Store, rows: Rows) -> Rows:
-        """Reports that have a section which the policy reads."""
+        """Reports in which the policy reads a text, and a sentence to draw."""
+        policy = self.contract.policy
+        reports = (str(store.read_record(int(row))) for row in rows)
         kept = [
-            chosen_text(str(store.read_record(int(row))), self.contract.policy) is not None
-            for row in rows
+            chosen_text(report, policy) is not None and len(chosen_sentences(report, policy)) > 0
+            for report in reports
         ]
         chosen: Rows = np.asarray(rows)[np.array(kept, dtype=bool)]
         return chosen

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from medssl.batches import move
 from medssl.encoders import build_encoder
 from medssl.errors import ObjectiveError
 from medssl.inputs import Inputs
@@ -125,7 +126,7 @@ class PretrainingMethod(lightning.LightningModule):
             self.teacher.follow(self.student())
         torch.manual_seed(derive_seed(self.seed, "dropout", batch["position"], self.global_rank))
         terms = self.loss(batch)
-        self._refuse_non_finite(terms)
+        self.refuse_non_finite(terms)
         self.terms = {name: value.detach() for name, value in terms.items()}
         return terms[LOSS]
 
@@ -137,9 +138,9 @@ class PretrainingMethod(lightning.LightningModule):
             which: The side.
             number: Which of several views of that side.
         """
-        return self.inputs_of(which).viewed(
-            batch[which], self.views_of(which), seed=self.view_seed(batch, which, number)
-        )
+        seed = self.view_seed(batch, which, number)
+        seen = self.inputs_of(which).viewed(batch[which], self.views_of(which), seed=seed)
+        return move(seen, batch["participants"].device)  # tokens are made on the CPU
 
     def plain(self, batch: Batch, which: Side) -> Any:
         """One side of a batch as it would be embedded, on the batch's device."""
@@ -158,7 +159,12 @@ class PretrainingMethod(lightning.LightningModule):
         """How one side is read."""
         return self.partner_inputs if which == "second" else self.inputs
 
-    def _refuse_non_finite(self, terms: dict[str, Tensor]) -> None:
+    def refuse_non_finite(self, terms: dict[str, Tensor]) -> None:
+        """Stop at a loss that is not finite.
+
+        Raises:
+            ObjectiveError: Names the step and the term.
+        """
         for name, value in terms.items():
             if not torch.isfinite(value):
                 msg = (

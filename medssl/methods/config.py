@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from medssl.config import StrictModel
-from medssl.encoders import EncoderConfig, ProjectionHeadConfig
+from medssl.encoders import EncoderConfig, ProjectionHeadConfig, kind_of
 from medssl.encoders.registry import KINDS
 from medssl.encoders.vit1d import check_width
 from medssl.inputs.table_config import TableConfig
@@ -177,6 +177,13 @@ def _views_of_the_encoder(values: Any) -> Any:
     return values
 
 
+def _check_views(encoder: EncoderConfig, views: AnyViewsConfig) -> None:
+    kind = kind_of(encoder).value
+    if views.kind != kind:
+        msg = f"views are of {views.kind}s and {encoder.name} takes {kind}s: drop views.kind"
+        raise ValueError(msg)
+
+
 class PartnerConfig(StrictModel):
     """The second modality of a pair: its own encoder, views and head."""
 
@@ -188,6 +195,11 @@ class PartnerConfig(StrictModel):
     @classmethod
     def _kind_of_views(cls, values: Any) -> Any:
         return _views_of_the_encoder(values)
+
+    @model_validator(mode="after")
+    def _fitting_views(self) -> PartnerConfig:
+        _check_views(self.encoder, self.views)
+        return self
 
 
 Method = (
@@ -262,7 +274,20 @@ class MethodConfig(StrictModel):
         if self.partner is None and isinstance(self.method, ConVIRTConfig | TIPConfig):
             msg = f"method {self.method.name} needs partner: {{encoder: …}}, the second encoder"
             raise ValueError(msg)
-        if self.encoder.name == "text_transformer" and self.method.name != "masked_language":
+        texts = self.encoder.name == "text_transformer"
+        if texts and self.method.name != "masked_language":
             msg = f"method {self.method.name} does not train text encoders: use masked_language"
             raise ValueError(msg)
+        if self.method.name == "masked_language" and not texts:
+            msg = "method masked_language reads texts: use encoder: {name: text_transformer}"
+            raise ValueError(msg)
+        reports = self.partner is None or self.partner.encoder.name == "text_transformer"
+        if isinstance(self.method, ConVIRTConfig) and not reports:
+            msg = "method convirt reads reports: use partner: {encoder: {name: text_transformer}}"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _fitting_views(self) -> MethodConfig:
+        _check_views(self.encoder, self.views)
         return self

@@ -113,16 +113,14 @@ class _Decoupled(Contrast):
 
 
 class _CWCL(Contrast):
-    reference: Tensor
-
     def __init__(self, settings: CWCLLoss) -> None:
         super().__init__(settings)
-        # Made anew from the training reports when a run goes on: no part of a checkpoint.
-        self.register_buffer("reference", torch.empty(0, 0), persistent=False)
+        # No buffer: it is made anew from the training reports when a run goes on, and DDP would
+        # send a row for each report with every step.
+        self.reference = torch.empty(0, 0)
 
     def meet(self, facts: RunFacts) -> None:
-        rows = reference_rows(facts.reports(), self.settings.reference)
-        self.reference = torch.from_numpy(rows).to(self.reference.device)
+        self.reference = torch.from_numpy(reference_rows(facts.reports(), self.settings.reference))
 
     def forward(
         self,
@@ -137,8 +135,9 @@ class _CWCL(Contrast):
             return convirt_loss(
                 images, texts, matches, temperature=self.settings.temperature, image_weight=0.5
             )
+        rows = self.reference[items[1].cpu()].to(images.device)
         weights = reference_weights(
-            self.reference[items[1]], form=self.settings.form, temperature=self.settings.sharpness
+            rows, form=self.settings.form, temperature=self.settings.sharpness
         )
         return cwcl_loss(
             images, texts, matches, weights, temperature=self.settings.temperature, both=True

@@ -107,16 +107,18 @@ class ConVIRT(PretrainingMethod):
     ) -> list[tuple[str, float, Tensor]]:
         """Name, weight and value of every further term that has a weight."""
         settings, found = self.settings, []
-        studies = gather(batch["studies"])
+        # Inside a modality too, nothing of the same participant is a negative, where they are told.
+        published = settings.same_participant == "ignore"
+        owners = gather(batch["studies"] if published else batch["participants"])
         if settings.image_image:
             side: Side = "companion" if "companion" in batch else "first"
             view = self.view(batch, side, number=1)
             other = gather(self.head(self.encoder(view)))
-            value = masked_infonce(images, other, studies, temperature=0.1)
+            value = masked_infonce(images, other, owners, temperature=0.1)
             found.append(("image_image", settings.image_image, value))
         if settings.text_text:
             other = gather(self.project(self.sentences(batch, number=1)))
-            value = masked_infonce(texts, other, studies, temperature=0.1)
+            value = masked_infonce(texts, other, owners, temperature=0.1)
             found.append(("text_text", settings.text_text, value))
         if settings.gap:
             value = torch.stack(list(contrastive_gap_terms(images, texts, matches).values())).sum()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
-from medssl.config import StrictModel
+from medssl.config import LocalPath, StrictModel
 
 Weight = Annotated[float, Field(ge=0)]
 Alike = Literal["mask", "positive", "ignore"]
@@ -50,7 +49,7 @@ class CWCLLoss(StrictModel):
         "exponential", description="linear: (1 + cosine)/2, as published; exponential is sharper"
     )
     sharpness: PositiveFloat = Field(0.1, description="T of exp((cosine - 1)/T)")
-    reference: Path | None = Field(
+    reference: LocalPath | None = Field(
         None,
         description="bundle of a text encoder; by default latent semantic analysis of the training "
         "reports",
@@ -78,11 +77,11 @@ class ExtrasConfig(StrictModel):
 
 
 class WarmUpConfig(StrictModel):
-    """Masked-language training of the text encoder on training reports, before the pairs."""
+    """Masked-language training of the text encoder on training sentences, before the pairs."""
 
     steps: PositiveInt = 300
-    batch_size: PositiveInt = 32
-    learning_rate: PositiveFloat = 5e-4
+    batch_size: PositiveInt = 64
+    learning_rate: PositiveFloat = 2e-3
     share: float = Field(0.15, gt=0, lt=1, description="of tokens that are masked")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from medssl.batches import Tokens
@@ -28,7 +29,7 @@ class MaskedLanguage(PretrainingMethod):
     def build(self) -> None:
         """The head that guesses; there is no projection head."""
         self.head = nn.Identity()
-        self.language_head = language_head(self._encoder)
+        self.language_head = LanguageHead.for_encoder(self._encoder)
 
     @property
     def _encoder(self) -> TextTransformer:
@@ -50,17 +51,13 @@ class MaskedLanguage(PretrainingMethod):
             tokens, inputs.tokenizer, share=self.settings.share, seed=seed
         )
         shown = Tokens(*(part.to(self.device) for part in shown))
-        loss = guess(self._encoder, self.language_head, shown, targets.to(self.device))
+        loss = language_loss(self._encoder, self.language_head, shown, targets.to(self.device))
         return {LOSS: loss, "masked_language": loss}
 
 
-def language_head(encoder: TextTransformer) -> LanguageHead:
-    """A fresh head for an encoder, drawn from torch's global generator."""
-    vocabulary, width = encoder.word_embeddings.shape
-    return LanguageHead(encoder.dim, width=width, vocabulary=vocabulary)
-
-
-def guess(encoder: TextTransformer, head: LanguageHead, shown: Tokens, targets: Tensor) -> Tensor:
+def language_loss(
+    encoder: TextTransformer, head: LanguageHead, shown: Tokens, targets: Tensor
+) -> Float[Tensor, ""]:
     """The masked-language loss of a batch; the head looks at masked places alone.
 
     Args:
@@ -70,5 +67,4 @@ def guess(encoder: TextTransformer, head: LanguageHead, shown: Tokens, targets: 
         targets: The tokens that were masked, `NOT_MASKED` elsewhere.
     """
     masked = targets != NOT_MASKED
-    logits = head(encoder.hidden(shown)[masked], encoder.word_embeddings)
-    return masked_language_loss(logits, targets[masked])
+    return masked_language_loss(head.guess(encoder, shown, masked), targets[masked])

@@ -65,8 +65,14 @@ class PairConfig(StrictModel):
                 "partner"
             )
             raise ValueError(msg)
-        if self.companion != "none" and self.partner is None:
-            msg = "companion is a further image beside an image and its report: set partner"
+        if self.companion != "none" and not (self.level == "study" and self.partner is not None):
+            msg = (
+                "companion is a further image beside an image and its report: use level: study and "
+                "partner: report, or companion: none"
+            )
+            raise ValueError(msg)
+        if self.draw == "study" and self.level == "moment":
+            msg = "draw: study is for images; moments are drawn by participant: drop draw"
             raise ValueError(msg)
         return self
 
@@ -74,8 +80,9 @@ class PairConfig(StrictModel):
     def fewest(self) -> int:
         """Records that a participant must have."""
         least = 2 if self.two_records else 1
-        # What comes in pairs already needs no second record to make one.
-        smallest = 1 if self.partner is not None and self.level != "moment" else self.min_records
+        # Pairs of two kinds and drawn studies need no second record to make one.
+        paired = self.partner is not None and self.level != "moment"
+        smallest = 1 if paired or self.draw == "study" else self.min_records
         return max(smallest, self.per_participant, least)
 
     @property
@@ -148,7 +155,10 @@ class PairSampler:
             batch_size, config.per_participant, f"pairs.per_participant {config.per_participant}"
         )
         people = np.unique(participants, return_inverse=True)[1]
-        grouped = studies if config.by_study and studies is not None else participants
+        if studies is None and (config.by_study or config.companion != "none"):
+            msg = "studies are drawn, or companions wanted: give the study of each row"
+            raise ValueError(msg)
+        grouped = participants if studies is None or not config.by_study else studies
         names, codes, counts = np.unique(grouped, return_inverse=True, return_counts=True)
         order = np.argsort(codes, kind="stable")
         self._places = order

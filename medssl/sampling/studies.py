@@ -73,14 +73,12 @@ def match_studies(store: Store, images: Rows, reports: Rows) -> Studies:
 
 def study_codes(store: Store, rows: Rows) -> Rows:
     """A number for the study of each record; a record without one is a study of its own."""
-    studies = store.column(STUDY, rows)
-    names = store.column(RECORD, rows)
-    own = np.array(
-        [name if study is None else study for study, name in zip(studies, names, strict=True)],
-        dtype=object,
-    )
-    frame = pd.DataFrame({PARTICIPANT: store.column(PARTICIPANT, rows), STUDY: own})
-    return frame.groupby(_KEY, sort=True).ngroup().to_numpy(dtype=np.int64)
+    studies, names = store.column(STUDY, rows), store.column(RECORD, rows)
+    # A pair, so that no study can be called as a record is.
+    own = [(s, "") if s is not None else ("", name) for s, name in zip(studies, names, strict=True)]
+    frame = pd.DataFrame(own, columns=[STUDY, RECORD])
+    frame[PARTICIPANT] = store.column(PARTICIPANT, rows)
+    return frame.groupby([*_KEY, RECORD], sort=True).ngroup().to_numpy(dtype=np.int64)
 
 
 class Companions:
@@ -92,30 +90,45 @@ class Companions:
     """
 
     def __init__(self, groups: np.ndarray, apart: np.ndarray | None = None) -> None:
-        codes = pd.factorize(groups)[0]
-        order = np.argsort(codes, kind="stable")
-        members = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
-        lists: list[np.ndarray] = [np.empty(0, dtype=np.int64)] * len(codes)
-        for group in members:
-            for place in group:
-                other = group[group != place]
-                if apart is not None:
-                    other = other[apart[other] != apart[place]]
-                lists[place] = other
-        self.counts = np.array([len(found) for found in lists], dtype=np.int64)
-        self._starts = np.concatenate([[0], np.cumsum(self.counts)[:-1]])
-        self._members = np.concatenate(lists) if lists else np.empty(0, dtype=np.int64)
+        n = len(groups)
+        group = pd.factorize(groups)[0]
+        # Images of a block are no companions of each other: an image alone, or those of its study.
+        block = np.arange(n) if apart is None else pd.factorize(apart)[0]
+        self._order = np.lexsort((block, group))
+        group, block = group[self._order], block[self._order]
+        starts, sizes = _runs(_changes(group))
+        first, taken = _runs(_changes(group) | _changes(block))
+        back = np.empty(n, dtype=np.int64)
+        back[self._order] = np.arange(n)
+        self._start, self._first, self._taken = starts[back], first[back], taken[back]
+        self.counts: Rows = (sizes - taken)[back]
 
-    def draw(self, places: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
-        """A companion of each place, uniformly; the place itself where it has none."""
+    def draw(self, places: Rows, uniforms: np.ndarray) -> Rows:
+        """A companion of each place, uniformly; the place itself where it has none.
+
+        Args:
+            places: Positions among the images.
+            uniforms: In [0, 1), one for each place.
+        """
         counts = self.counts[places]
-        picks = self._starts[places] + (uniforms * counts).astype(np.int64)
-        found = (
-            self._members[np.minimum(picks, max(0, len(self._members) - 1))]
-            if len(self._members)
-            else places
-        )
-        return np.where(counts > 0, found, places)
+        # Counted over the group without the place's own block, which is stepped over.
+        found = self._start[places] + (uniforms * counts).astype(np.int64)
+        found += np.where(found >= self._first[places], self._taken[places], 0)
+        drawn: Rows = np.where(counts > 0, self._order[np.where(counts > 0, found, 0)], places)
+        return drawn
+
+
+def _changes(codes: Rows) -> np.ndarray:
+    """True where a sorted code differs from the one before it."""
+    changed: np.ndarray = np.diff(codes, prepend=-1) != 0
+    return changed
+
+
+def _runs(begins: np.ndarray) -> tuple[Rows, Rows]:
+    """Start and length of the run that each place stands in."""
+    starts = np.flatnonzero(begins)
+    lengths = np.diff(starts, append=len(begins))
+    return np.repeat(starts, lengths), np.repeat(lengths, lengths)
 
 
 def _keyed(store: Store, rows: Rows) -> pd.DataFrame:

@@ -71,6 +71,9 @@ def run(context: Context) -> Result:
         modality = load_encoder(context.inputs["pretrain"] / BUNDLE).contract.modality
     corpus = open_corpus(context, modality)
     rows = encoder.inputs.usable(corpus.store, corpus.rows)
+    if len(rows) == 0:
+        msg = f"none of {len(corpus.rows)} {modality} records can be read by the encoder's contract"
+        raise StageError(msg)
     trained = read_pretraining(context.inputs["pretrain"], corpus.splits)
     write_json(context.out / PARTICIPANTS, trained)
     context.run.dataset("store", corpus.store.digest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
@@ -70,6 +71,13 @@ class PretrainConfig(MethodConfig, FitConfig):
         level = _LEVELS.get(self.method.name)
         if level is not None and pairs.level != level:
             msg = f"method {self.method.name} needs pairs.level: {level}, not {pairs.level}"
+            raise ValueError(msg)
+        if self.optimiser.schedule == "plateau" and not self.validate_every:
+            msg = "schedule: plateau looks at validation losses: set validate_every"
+            raise ValueError(msg)
+        images = getattr(self.method, "image_image", 0.0)
+        if pairs.companion != "none" and not images:
+            msg = "pairs.companion is read by method.image_image, which is 0: give it a weight"
             raise ValueError(msg)
         if (pairs.level == "record") != (pairs.partner is Modality.TABLE):
             msg = "pairs.level: record and pairs.partner: table belong together: set both"
@@ -183,11 +191,9 @@ def _validation_pairs(context: Context, side: Side, other: Side | None) -> PairD
     if not context.config.validate_every:
         return None
     try:
-        pairs = _pairs(context, side, other, VALIDATION)
-        pairs.sampler(batch_size=context.config.pairs.per_participant)
-    except StageError:
+        return _pairs(context, side, other, VALIDATION)
+    except StageError:  # no two records of theirs belong together
         return None
-    return pairs
 
 
 def _pairs_told(data: PairData, config: PretrainConfig) -> dict[str, Any]:
@@ -213,8 +219,22 @@ def _links_told(data: PairData) -> dict[str, int]:
     return {"moments": len(data.links), **counts}
 
 
+def _digest_files(config: PretrainConfig) -> dict[str, str]:
+    """Digests of the weights that training starts from, and of a loss's reference."""
+    from medssl.files import digest_content
+
+    named: dict[str, Path | None] = {}
+    for where, side in (("", config), ("partner.", config.partner)):
+        for name in ("folder", "weights"):
+            encoder = None if side is None else side.encoder
+            named[f"{where}encoder.{name}"] = getattr(encoder, name, None)
+    loss = getattr(config.method, "loss", None)
+    named["method.loss.reference"] = getattr(loss, "reference", None)
+    return {name: digest_content(path) for name, path in named.items() if path is not None}
+
+
 STAGE = Stage(
-    name="pretrain", version=4, config=PretrainConfig, run=run,
+    name="pretrain", version=4, config=PretrainConfig, run=run, sources=_digest_files,
     needs=("ingest",), uses=("reduce",), reads=("seed", "split"), resumes=True,
     ignores=("log_every", "checkpoint_every", "monitor_every", "monitor_records"),
 )  # fmt: skip

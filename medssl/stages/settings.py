@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import Field, field_validator
 
@@ -12,6 +12,16 @@ from medssl.config import StrictModel, merge, nearest
 from medssl.sampling.splits import SplitConfig
 from medssl.stages.base import OUTPUTS
 from medssl.stages.registry import STAGES
+
+_FILES: Final = (
+    ("prompts",),
+    ("encoder", "folder"),
+    ("encoder", "weights"),
+    ("partner", "encoder", "folder"),
+    ("partner", "encoder", "weights"),
+    ("method", "loss", "reference"),
+)
+"""Settings of stages that name a file or folder."""
 
 
 class TrackingConfig(StrictModel):
@@ -74,13 +84,13 @@ def place_overrides(overrides: dict[str, Any], only: str | None) -> dict[str, An
 
 
 def resolve_paths(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """Paths of sources and prompts are meant relative to the pipeline file.
+    """Paths of sources, prompts and weights are meant relative to the pipeline file.
 
     Variables are expanded later.
     """
     resolved = dict(values)
-    if isinstance(prompts := resolved.get("prompts"), str):
-        resolved["prompts"] = str(base / Path(prompts).expanduser())
+    for place in _FILES:
+        resolved = _resolved_at(resolved, place, base)
     sources = resolved.get("sources")
     if isinstance(sources, list):
         resolved["sources"] = [
@@ -92,3 +102,14 @@ def resolve_paths(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
             for s in sources
         ]
     return resolved
+
+
+def _resolved_at(values: Mapping[str, Any], place: Sequence[str], base: Path) -> dict[str, Any]:
+    """Settings in which the path at a place, if there is one, starts at a folder."""
+    name, *rest = place
+    found = values.get(name)
+    if rest and isinstance(found, Mapping):
+        return {**values, name: _resolved_at(found, rest, base)}
+    if not rest and isinstance(found, str) and not found.startswith("${"):
+        return {**values, name: str(base / Path(found).expanduser())}
+    return dict(values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from medssl.errors import StageError
@@ -29,14 +29,21 @@ class Side:
         inputs: How they are read, by the contract of the encoder.
         encoder: The encoder's configuration as its bundle keeps it, with all that the data decide.
         start: The configuration to build it from at first: with weights of a folder, if any.
-        rows: Records of training participants.
     """
 
     corpus: Corpus
     inputs: Inputs
     encoder: EncoderConfig
     start: EncoderConfig
-    rows: Rows
+    _read: dict[str, Rows] = field(default_factory=dict)
+    """Records by split: to know which reports can be read takes reading them all."""
+
+    @property
+    def rows(self) -> Rows:
+        """Records of training participants."""
+        from medssl.sampling.splits import TRAIN
+
+        return self.rows_of(TRAIN)
 
     @property
     def tokenizer(self) -> Tokenizer | None:
@@ -53,7 +60,9 @@ class Side:
 
     def rows_of(self, split: str) -> Rows:
         """Records of a split that the encoder can read."""
-        return self.inputs.usable(self.corpus.store, self.corpus.of(split))
+        if split not in self._read:
+            self._read[split] = self.inputs.usable(self.corpus.store, self.corpus.of(split))
+        return self._read[split]
 
 
 def open_side(
@@ -85,15 +94,16 @@ def open_side(
     corpus = open_corpus(context, rows_of if modality.kind is Kind.TABLE else modality)
     rows = corpus.of(TRAIN)
     contract, encoder, tokenizer = _FITTED[modality.kind](corpus, rows, modality, settings, where)
-    inputs = make_inputs(contract, tokenizer)
-    usable = inputs.usable(corpus.store, rows)
-    if len(usable) == 0:
-        msg = f"no {modality} record of a training participant can be used: see {where}.views"
+    from_file = any(getattr(settings.encoder, name, None) for name in ("folder", "weights"))
+    start = settings.encoder if from_file else encoder
+    side = Side(corpus, make_inputs(contract, tokenizer), encoder, start)
+    if len(side.rows) == 0:
+        what = f"{where}.table" if modality.kind is Kind.TABLE else f"{where}.views.policy"
+        msg = (
+            f"no {modality} record of {len(rows)} of training participants can be used: see {what}"
+        )
         raise StageError(msg)
-    from_folder = getattr(settings.encoder, "folder", None) is not None
-    from_file = getattr(settings.encoder, "weights", None) is not None
-    start = settings.encoder if from_folder or from_file else encoder
-    return Side(corpus, inputs, encoder, start, usable)
+    return side
 
 
 Fitted = tuple["Contract", "EncoderConfig", "Tokenizer | None"]
@@ -116,7 +126,7 @@ def _waveforms(corpus: Corpus, rows: Rows, modality: Modality, settings: Any, wh
 def _images(corpus: Corpus, rows: Rows, modality: Modality, settings: Any, where: str) -> Fitted:
     contract = corpus.store.contract(modality, corpus.rows)
     # A bundle holds all weights: it is loaded without the file that they started from.
-    encoder = settings.encoder.model_copy(update={"weights": None})
+    encoder = settings.encoder.resolved()
     return contract.model_copy(update={"size": settings.views.size}), encoder, None
 
 

@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from medssl.evaluation.image_text.scored import Projections, Scored
     from medssl.evaluation.image_text.scores import ImageTextScores
     from medssl.stages.data import Corpus
+    from medssl.store import Store
     from medssl.types import Rows
 
 SCORES = "zero_shot.json"
 TABLES = "zero_shot.md"
 MAPS = "maps"
+COUNTED = ("images", "reports", "participants")
+"""Keys of the summary that say what was scored."""
 PROJECTED_IMAGES = "projected_images.parquet"
 PROJECTED_REPORTS = "projected_reports.parquet"
 """Projections of the pairs that are scored, for the audit: they hold pseudonyms and stay local."""
@@ -147,28 +150,26 @@ def _scored(context: Context, model: ImageTextModel) -> tuple[Corpus, Scored]:
     trained = read_pretraining(context.inputs["pretrain"], corpus.splits)
     rows = model.image.inputs.usable(corpus.store, corpus.of(*config.score_on))
     if len(rows) == 0:
-        msg = f"zero_shot: no participant with images is in {', '.join(config.score_on)}"
-        raise StageError(f"{msg}: change score_on")
+        splits = ", ".join(config.score_on)
+        msg = f"zero_shot: no participant with images is in {splits}: change score_on"
+        raise StageError(msg)
     people = [name for name in corpus.splits if corpus.splits[name] in config.score_on]
     check_disjoint("pretraining and zero-shot scores", trained, people)
     return corpus, gather(
         corpus.store, rows, columns=config.findings, prompts=config.read_prompts(),
-        reports=_reports(context, model) if config.true_pairs else None,
+        reports=_reports(context, model, corpus.store) if config.true_pairs else None,
     )  # fmt: skip
 
 
-def _reports(context: Context, model: ImageTextModel) -> Rows:
-    """Reports of scored participants that the text encoder can read; none where a store has none."""
+def _reports(context: Context, model: ImageTextModel, store: Store) -> Rows:
+    """Reports of scored participants that the text encoder can read; none where there are none."""
     from medssl.stages.data import open_corpus
-    from medssl.stages.ingest import store_folder
-    from medssl.store import Store
 
     modality = model.text.contract.modality
-    store = Store.open(store_folder(context.inputs["ingest"]))
     if len(none := store.rows(modality=modality)) == 0:
         return none
     corpus = open_corpus(context, modality)
-    usable: Rows = model.text.inputs.usable(corpus.store, corpus.of(*context.config.score_on))
+    usable: Rows = model.text.inputs.usable(store, corpus.of(*context.config.score_on))
     return usable
 
 

@@ -14,8 +14,8 @@ _PART = re.compile(
 """Where the scope of a negation ends, on both sides."""
 
 _NO_NEGATION = re.compile(
-    r"\b(?:no|not|without)\s+(?:\w+\s+){0,2}?(?:chang\w*(?! of\b)|increase\w*|decrease\w*|improve\w*|"
-    r"progress\w*|only|worsen\w*|different)\b"
+    r"\b(?:no|not|without)\s+(?:\w+\s+){0,2}?(?:chang\w*(?! of\b)|increase\w*|decrease\w*|"
+    r"improve\w*|progress\w*|only|worsen\w*|different)\b"
 )
 """Words that deny a change, and not what has not changed."""
 
@@ -26,8 +26,8 @@ _DENIAL = re.compile(
     r"(?:fails?|failed) to|un(?:likely|remarkable) for)\b"
 )
 _DENIED = re.compile(
-    r"(?:(?!\b(?:is|are|was|were|has|have|had|there|no|and (?:the|an?|no))\b)[^;]){0,60}"
-    r"(?:\b(?:is|are|was|were|has|have|had|been|be|also|\w+ly)\s+)*"
+    r"(?:(?!\b(?:is|are|was|were|has|have|had|there|not?|and (?:the|an?|no))\b)[^;]){0,60}"
+    r"(?:\b(?:is|are|was|were|has|have|had|been|be|also|(?!nearly|part|incompl)\w+ly)\s+)*"
     r"\b(?:(?:not|no longer)\s+(?:\w+ly\s+)?(?:seen|identified|present|evident|visuali[sz]ed|"
     r"demonstrated|appreciated|noted|found|detected|apparent|observed|suspected|suggested|"
     r"visible|confirmed)|absent|(?:completely |since )?(?:resolved|cleared)|removed|"
@@ -36,19 +36,21 @@ _DENIED = re.compile(
 _DOUBT = re.compile(
     r"\b(?:possib\w+|perhaps|may|might|could|can(?:not|'t| not) (?:\w+ )?(?:be )?(?:exclude\w*|"
     r"rule\w*)|question\w*|suspicio\w+|suspect\w*|suggest\w*|concern\w*|worrisome|exclude|"
-    r"rule out|r/o|evaluat\w+ (?:for|of)|correlate|clinical (?:setting|context)|versus|vs|equivocal|borderline|potential\w*|"
-    r"differential|unclear|to identify|favou?r\w*|less likely)\b|\?"
+    r"rule out|r/o|evaluat\w+ (?:for|of)|correlate|clinical (?:setting|context)|versus|vs|"
+    r"equivocal|borderline|potential\w*|differential|unclear|to identify|"
+    r"favou?r\w*|less likely)\b|\?"
 )
 _DOUBTED = re.compile(
     r"(?:(?!\b(?:is|are|was|were|has|have|had|there|no|and (?:the|an?|no))\b)[^;,]){0,40}"
     r"(?:\b(?:is|are|was|were|be|been|can|could|also|\w+ly)\s*)*"
     r"(?:\b(?:not|cannot|can't|can not|could not)\s+(?:be\s+)?(?:\w+ly\s+)?(?:be\s+)?"
     r"(?:excluded|ruled out)|\bpossible|\bsuspected|\bquestioned|\bquestionable|\bborderline|"
-    r"\bmay (?:not )?be (?:present|demonstrated|seen|visible|apparent)|\bconsider\w*|\bversus|\bvs\b|\?)"
+    r"\bmay (?:not )?be (?:present|demonstrated|seen|visible|apparent)|\bconsider\w*|"
+    r"\bversus|\bvs\b|\?)"
 )
 _CANNOT = re.compile(
     r"\b(?:cannot|can't|can not|could not|not)\s+(?:be\s+)?(?:\w+ly\s+)?(?:be\s+)?"
-    r"(?:exclude\w*|rule\w* out|certain\w*)\b|\bno[t]? (?:un)?likely\b"
+    r"(?:exclude\w*|rule\w* out|certain\w*)\b|\bnot unlikely\b"
 )
 _STARTERS: Final = (
     r"(?:stable|unchanged|mild\w*|moderate\w*|small|minimal\w*|slight\w*|there|the|heart|lungs?|"

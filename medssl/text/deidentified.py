@@ -1,4 +1,4 @@
-"""Words that de-identification took out: `___` (MIMIC), `XXXX` (Open-I), `[**…**]` (older MIMIC)."""
+"""Words that de-identification took out: `___` in MIMIC, `XXXX` in Open-I, `[**…**]` before."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -68,6 +69,7 @@ BACKGROUND: Final = frozenset(
 """Sections that do not say what this study shows."""
 
 _OTHER: Final = "other"
+_LONGEST: Final = 2000
 _MENTIONS = {
     finding: re.compile(
         "|".join(
@@ -87,7 +89,7 @@ def label_findings(report: Report | str) -> dict[str, Label]:
     A finding that is not mentioned has no key. Of several mentions, the strongest counts: present,
     then uncertain, then absent. `no finding` is present where something is said to be normal and
     nothing abnormal is named, of the findings or else (a granuloma, a scoliosis; devices do not
-    count), and absent where a finding is present.
+    count), absent where a finding is present, uncertain where one is doubted; else it is missing.
 
     The rules are ours, and small: negspacy and medspaCy bring the same NegEx terms, but on spaCy
     pipelines (hundreds of megabytes and a model that is not on PyPI), and no phrases for findings.
@@ -95,10 +97,10 @@ def label_findings(report: Report | str) -> dict[str, Label]:
 
     Args:
         report: A report, or text as `Report.from_text` reads it, down to a single sentence.
-            Sections of `BACKGROUND` are passed over, and `comparison` is one of them.
+            Sections of `BACKGROUND` are passed over.
 
-    >>> label_findings("Mild cardiomegaly. No pneumothorax; possible small effusion.")
-    {'cardiomegaly': 'present', 'effusion': 'uncertain', 'pneumothorax': 'absent', 'no finding': 'absent'}
+    >>> label_findings("No pneumothorax; possible small effusion.")
+    {'effusion': 'uncertain', 'pneumothorax': 'absent', 'no finding': 'uncertain'}
     """
     if isinstance(report, str):
         if not report.strip():
@@ -110,12 +112,23 @@ def label_findings(report: Report | str) -> dict[str, Label]:
         if section.name in BACKGROUND:
             continue
         for sentence in split_sentences(section.text):
-            said, well = _said(sentence.unmarked.lower())
-            normal |= well
-            for finding, label in said:
-                if finding not in found or _STRENGTH[label] > _STRENGTH[found[finding]]:
-                    found[finding] = label
+            for piece in _pieces(sentence.unmarked.lower()):
+                said, well = _said(piece)
+                normal |= well
+                for finding, label in said:
+                    if finding not in found or _STRENGTH[label] > _STRENGTH[found[finding]]:
+                        found[finding] = label
     return _with_no_finding(found, normal)
+
+
+def _pieces(sentence: str) -> Iterator[str]:
+    """A sentence; a text without full stops in pieces, so that time grows with its length alone."""
+    while len(sentence) > _LONGEST:
+        cut = sentence.rfind(" ", 1, _LONGEST)
+        cut = _LONGEST if cut < 0 else cut
+        yield sentence[:cut]
+        sentence = sentence[cut:]
+    yield sentence
 
 
 def _with_no_finding(found: dict[str, Label], normal: bool) -> dict[str, Label]:
@@ -138,7 +151,10 @@ def _said(sentence: str) -> tuple[tuple[tuple[str, Label], ...], bool]:
     for finding, pattern in _MENTIONS.items():
         for match in pattern.finditer(sentence):
             group = match.lastgroup or 0
-            said.append((finding, judged(sentence, match.start(group), match.end(group))))
+            label = judged(sentence, match.start(group), match.end(group))
+            said.append((finding, label))
+            if label == "present":
+                break  # nothing is stronger
     said += [
         (finding, "absent") for finding, pattern in _ABSENT.items() if pattern.search(sentence)
     ]

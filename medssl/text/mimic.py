@@ -26,7 +26,7 @@ def parse_mimic(text: str, study: str | None = None) -> Report:
 
     The published parser is `txt/section_parser.py` of MIT-LCP/mimic-cxr (MIT); names, order and
     exceptions are its. Differences: `last_paragraph` is spelt with a blank, blank sections of every
-    name are left out, and a line may do without MIMIC's leading blank.
+    name are left out, and a header may stand in the first line or without MIMIC's leading blank.
 
     Args:
         text: The whole file.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from xml.sax import SAXException
 from xml.sax.handler import ContentHandler
-from xml.sax.xmlreader import AttributesImpl
+from xml.sax.xmlreader import AttributesImpl, Locator
 
 from medssl.text.decoding import decode_text
 from medssl.text.errors import BROKEN_XML, CLAIMS_TOO_LARGE, EMPTY_FILE, EMPTY_REPORT, TextError
@@ -123,6 +123,7 @@ class _Handler(ContentHandler):
 
     def __post_init__(self) -> None:
         super().__init__()
+        self._locator: Locator | None = None
         self._open: str | None = None
         self._label, self._offset = "", -1
         self._pieces: list[str] = []
@@ -132,6 +133,14 @@ class _Handler(ContentHandler):
     def line(self) -> int:
         """Line that the parser has come to, counted from 1."""
         return (self._locator.getLineNumber() or 1) if self._locator else 1
+
+    def setDocumentLocator(self, locator: Locator) -> None:  # noqa: N802  its name in SAX
+        self._locator = locator
+
+    @property
+    def column(self) -> int:
+        """Characters of the line before what the parser has come to."""
+        return (self._locator.getColumnNumber() or 0) if self._locator else 0
 
     def startElement(self, name: str, attributes: AttributesImpl) -> None:  # noqa: N802  its name in SAX
         if name == "uId":
@@ -146,7 +155,7 @@ class _Handler(ContentHandler):
         if self._open is None or (self._offset < 0 and content.isspace()):
             return
         if self._offset < 0:  # the section begins in this piece
-            self._offset = self._lines[self.line - 1] + (self._locator.getColumnNumber() or 0)
+            self._offset = self._lines[self.line - 1] + self.column
         self._pieces.append(content)
 
     def endElement(self, name: str) -> None:  # noqa: N802  its name in SAX

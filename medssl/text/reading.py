@@ -19,7 +19,7 @@ _MARKS = re.compile(rf"(?!{_DECIMAL})[^\w\s]|_")
 
 
 def chosen_text(stored: str, policy: TextPolicy) -> str | None:
-    """What a policy reads of a report: its sections, in the policy's order, one after the other.
+    r"""What a policy reads of a report: its sections, in the policy's order, one after the other.
 
     A section that occurs twice is read twice. Without any of the policy's sections, `missing`
     tells: None (`skip`); all other sections in the report's order (`other`); the section
@@ -35,7 +35,7 @@ def chosen_text(stored: str, policy: TextPolicy) -> str | None:
     Raises:
         TextError: The sections are absent and `missing` is `error` (`MISSING_SECTIONS`).
 
-    >>> chosen_text("INDICATION: Cough.\\nFINDINGS: Heart is XXXX.", TextPolicy())
+    >>> chosen_text("INDICATION: Cough.\nFINDINGS: Heart is XXXX.", TextPolicy())
     'heart is [DEID].'
     """
     parts = (prepared(section.text, policy) for section in _chosen(stored, policy))

@@ -162,6 +162,10 @@ def _ends(text: str, start: int, stop: int) -> bool:
         return False
     begin = _begin(text, stop)
     following = text[begin : begin + 1]
+    if marker is not None and last.isdigit() and following.isupper():
+        item = MARKER.match(text, _begin(text, [start, *_items(text, start, stop - 1)][-1]))
+        if item is not None and int(last) == int(item["number"]) + 1:
+            return False  # "1. Clear 2. Normal": the next item
     if last in SHORT_FORMS or (len(last) > 2 and last[-2] == "."):
         return not (following.islower() or (last == "no" and following.isdigit()))
     # "2. 5 cm": a decimal with a blank too many.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -27,6 +28,7 @@ STOP: Final = "[SEP]"
 MASK: Final = "[MASK]"
 SPECIAL: Final = (PAD, UNKNOWN, START, STOP, MASK, DEID)
 """In this order, from 0, in a vocabulary that is trained here."""
+_UNUSED: Final = re.compile(r"\[unused\d+\]")
 _FEWEST: Final = 2
 """Times that a word piece is seen in training; rarer ones name people and places."""
 
@@ -36,12 +38,18 @@ class Tokenizer:
 
     Args:
         inner: A tokenizer of the `tokenizers` library with the special tokens.
+
+    >>> tokenizer = train_tokenizer(["No effusion.", "No edema."] * 2, vocabulary=60)
+    >>> ids, mask = tokenizer.encode(["No edema, XXXX.".replace("XXXX", "[DEID]"), ""], tokens=16)
+    >>> ids.shape, mask.sum(axis=1).tolist(), tokenizer.decode(ids[0])
+    ((2, 7), [7, 2], 'no edema.')
     """
 
     def __init__(self, inner: tokenizers.Tokenizer) -> None:
         inner.no_padding()
         inner.no_truncation()
         self._inner = inner
+        self._replaced = MASK if inner.token_to_id(DEID) is None else DEID
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).from_json, (self.to_json(),)
@@ -51,20 +59,26 @@ class Tokenizer:
         """Read what `to_json` gave.
 
         Raises:
-            ValueError: It is no tokenizer.
+            ValueError: It is no tokenizer, or one without the special tokens.
         """
         try:
-            return cls(tokenizers.Tokenizer.from_str(text))
+            inner = tokenizers.Tokenizer.from_str(text)
         except Exception as error:  # the library raises bare exceptions
             msg = "not a tokenizer"
             raise ValueError(msg) from error
+        absent = [name for name in SPECIAL[:-1] if inner.token_to_id(name) is None]
+        if absent:
+            msg = f"a tokenizer without {', '.join(absent)}"
+            raise ValueError(msg)
+        return cls(inner)
 
     @classmethod
     def from_folder(cls, folder: Path) -> Tokenizer:
         """The tokenizer of an encoder in the layout of Hugging Face; nothing is downloaded.
 
-        De-identified words are one token: `[DEID]` where the vocabulary has it, else a token that
-        is set aside as unused, else `[UNK]`.
+        De-identified words are one token: `[DEID]` where the vocabulary has it, else the first one
+        that it sets aside (`[unused1]`), which is renamed, else `[MASK]`, which the encoder knows
+        as a word that is not told.
 
         Args:
             folder: Holds `tokenizer.json`, or `vocab.txt` of a BERT.
@@ -87,13 +101,16 @@ class Tokenizer:
                 raise ConfigError(msg)
         except ConfigError:
             raise
-        except Exception as error:
+        except Exception as error:  # the library raises bare exceptions
             msg = f"the tokenizer in {folder} cannot be read: copy its files there again"
             raise ConfigError(msg) from error
-        for name in (PAD, START, STOP, MASK):
-            if inner.token_to_id(name) is None:
-                msg = f"the tokenizer in {folder} has no {name}: take an encoder of BERT's kind"
-                raise ConfigError(msg)
+        absent = [name for name in SPECIAL[:-1] if inner.token_to_id(name) is None]
+        if absent:
+            msg = (
+                f"the tokenizer in {folder} has no {', '.join(absent)}: take an encoder of BERT's "
+                "kind, such as ClinicalBERT"
+            )
+            raise ConfigError(msg)
         return cls(_with_deidentified(inner))
 
     def encode(
@@ -104,8 +121,15 @@ class Tokenizer:
         Args:
             texts: Any text, also an empty one.
             tokens: The most for one text, `[CLS]` and `[SEP]` among them; later ones are cut off.
+
+        Raises:
+            ValueError: Fewer than two tokens.
         """
-        found = [encoding.ids for encoding in self._inner.encode_batch(list(texts))]
+        if tokens < 2:
+            msg = f"room for {tokens} token(s), and [CLS] and [SEP] alone need 2"
+            raise ValueError(msg)
+        # One by one: it is as fast, and a batch would start threads that do not survive a fork.
+        found = [self._inner.encode(text.replace(DEID, self._replaced)).ids for text in texts]
         stop = self._id(STOP)
         cut = [ids if len(ids) <= tokens else [*ids[: tokens - 1], stop] for ids in found]
         longest = max(map(len, cut), default=0)
@@ -168,8 +192,14 @@ def train_tokenizer(
     Args:
         texts: Of training participants alone.
         vocabulary: Most tokens, special ones among them.
-        lowercase: Whether capitals count.
+        lowercase: Whether capitals are read as small letters, and accents left out.
+
+    Raises:
+        ValueError: There is no room for words beside the special tokens.
     """
+    if vocabulary <= len(SPECIAL):
+        msg = f"a vocabulary of {vocabulary} tokens, of which {len(SPECIAL)} are special ones"
+        raise ValueError(msg)
     normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     splitter = pre_tokenizers.BertPreTokenizer()
     words: Counter[str] = Counter()
@@ -183,7 +213,7 @@ def train_tokenizer(
     inner.pre_tokenizer = splitter
     inner.decoder = decoders.WordPiece()
     inner.add_special_tokens(list(SPECIAL))
-    inner.post_processor = processors.BertProcessing((STOP, numbers[STOP]), (START, numbers[START]))
+    inner.post_processor = _ends(inner)
     return Tokenizer(inner)
 
 
@@ -200,17 +230,26 @@ def _bert(folder: Path, words: Path) -> tokenizers.Tokenizer:
 
 
 def _with_deidentified(inner: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
-    """A tokenizer that reads `[DEID]` as one token it has."""
+    """A tokenizer that reads `[DEID]` as one token, where its vocabulary has one to spare."""
+    told = json.loads(inner.to_str())
+    vocabulary = told["model"].get("vocab")
+    if inner.token_to_id(DEID) is None and isinstance(vocabulary, dict):
+        spare = sorted((number, name) for name, number in vocabulary.items() if _UNUSED.match(name))
+        if spare:
+            number, name = spare[0]
+            # The token keeps its number, and so its place in the encoder's embeddings.
+            vocabulary[DEID] = vocabulary.pop(name)
+            told["added_tokens"] = [one for one in told["added_tokens"] if one["id"] != number]
+            inner = tokenizers.Tokenizer.from_str(json.dumps(told))
     if inner.token_to_id(DEID) is not None:
-        return inner
-    unused = next(
-        (name for name in ("[unused1]", "[unused0]", UNKNOWN) if inner.token_to_id(name)), None
-    )
-    if unused is None:
-        return inner
-    replaced = normalizers.Replace(DEID, f" {unused} ")
-    inner.normalizer = (
-        normalizers.Sequence([replaced, inner.normalizer]) if inner.normalizer else replaced
-    )
-    inner.add_special_tokens([unused])
+        inner.add_special_tokens([DEID])
+    if inner.post_processor is None:
+        inner.post_processor = _ends(inner)
     return inner
+
+
+def _ends(inner: tokenizers.Tokenizer) -> processors.BertProcessing:
+    stop, start = inner.token_to_id(STOP), inner.token_to_id(START)
+    assert stop is not None  # both callers have looked for them
+    assert start is not None
+    return processors.BertProcessing((STOP, stop), (START, start))

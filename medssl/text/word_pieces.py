@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Final
 
 PREFIX: Final = "##"
@@ -14,11 +15,12 @@ Pair = tuple[str, str]
 
 
 def find_pieces(words: Mapping[str, int], *, limit: int, fewest: int) -> list[str]:
-    """Pieces of words, most useful first: all letters, then pairs merged by how often they meet.
+    """Pieces of words, most useful first: letters, then pairs merged by how often they meet.
 
     Byte-pair merging (Sennrich et al., ACL 2016) with the pieces of WordPiece, as the `tokenizers`
     library trains them; its own trainer breaks ties by a hash that changes with every process.
-    Here the pair that comes first in the alphabet wins.
+    Here the pair that comes first in the alphabet wins. Where there are more letters than `limit`,
+    the most frequent stay.
 
     Args:
         words: How often each word occurs.
@@ -30,7 +32,7 @@ def find_pieces(words: Mapping[str, int], *, limit: int, fewest: int) -> list[st
     """
     split = [_letters(word) for word in words]
     counts = list(words.values())
-    pieces = dict.fromkeys(sorted({piece for word in split for piece in word}))
+    pieces = dict.fromkeys(_alphabet(split, counts, limit))
     held: Counter[Pair] = Counter()
     where: defaultdict[Pair, set[int]] = defaultdict(set)
     for place, word in enumerate(split):
@@ -63,12 +65,20 @@ def find_pieces(words: Mapping[str, int], *, limit: int, fewest: int) -> list[st
     return list(pieces)
 
 
+def _alphabet(split: list[list[str]], counts: list[int], limit: int) -> list[str]:
+    seen: Counter[str] = Counter()
+    for word, count in zip(split, counts, strict=True):
+        for letter in word:
+            seen[letter] += count
+    return sorted(sorted(seen, key=lambda letter: (-seen[letter], letter))[: max(limit, 0)])
+
+
 def _letters(word: str) -> list[str]:
     return [word[:1], *(PREFIX + letter for letter in word[1:])]
 
 
 def _pairs(word: list[str]) -> list[Pair]:
-    return list(zip(word, word[1:], strict=False))
+    return list(pairwise(word))
 
 
 def _merge(word: list[str], pair: Pair, merged: str) -> list[str]:

@@ -38,7 +38,7 @@ class FitConfig(StrictModel):
 
     @model_validator(mode="after")
     def _validated(self) -> FitConfig:
-        if self.keep == "best" and not self.validate_every:
-            msg = "keep: best looks at validation losses: set validate_every"
+        if self.keep == "best" and not 0 < self.validate_every <= self.steps:
+            msg = "keep: best looks at validation losses: set validate_every, to steps at most"
             raise ValueError(msg)
         return self

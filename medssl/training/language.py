@@ -16,6 +16,7 @@ from medssl.batches import Tokens
 from medssl.encoders.language_head import LanguageHead
 from medssl.encoders.text_transformer import TextTransformer
 from medssl.errors import ObjectiveError
+from medssl.methods.masked_language import language_loss
 from medssl.objectives.masked_language import (
     NOT_MASKED,
     masked_batch,
@@ -107,21 +108,6 @@ def warm_up(
             encoder, head, tokenizer, unseen, surprise=surprise, share=share, seed=seed
         )
     return result
-
-
-def language_loss(
-    encoder: TextTransformer, head: LanguageHead, shown: Tokens, targets: Tensor
-) -> Float[Tensor, ""]:
-    """The masked-language loss of a batch.
-
-    Args:
-        encoder: Reads the texts.
-        head: Guesses.
-        shown: Texts with masked tokens.
-        targets: The tokens that were masked, `NOT_MASKED` elsewhere.
-    """
-    masked = targets != NOT_MASKED
-    return masked_language_loss(head.guess(encoder, shown, masked), targets[masked])
 
 
 def perplexities(

@@ -107,6 +107,14 @@ class PairData(lightning.LightningDataModule):
             world_size=world_size,
         )
 
+    def largest_batch(self) -> int:
+        """Pairs of the largest batch that the participants, or studies, allow; 0 if none."""
+        each = self.config.pairs.per_participant
+        try:
+            return self.sampler(batch_size=each).batches_per_epoch * each
+        except StageError:
+            return 0
+
     def loader(self, sampler: PairSampler, total: int) -> PairLoader:
         """Batches of a sampler, read as the inputs say."""
         return PairLoader(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -13,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from medssl.batches import move
 from medssl.errors import StageError
+from medssl.files import replacing
 from medssl.methods.base import LOSS, PretrainingMethod
 from medssl.sampling.loader import Batch
 from medssl.training.config import FitConfig
@@ -33,8 +36,13 @@ def validating(
     """
     if not config.validate_every:
         return []
-    if pairs is None:
-        msg = "pretrain.validate_every needs pairs of validation participants: enlarge their split"
+    least = max(2, config.devices) * config.pairs.per_participant
+    if pairs is None or pairs.largest_batch() < least:
+        found = 0 if pairs is None else pairs.largest_batch()
+        msg = (
+            f"pretrain.validate_every needs {least} pairs of different validation participants and "
+            f"there are {found}: enlarge split.validation, or set validate_every to 0"
+        )
         raise StageError(msg)
     return [Validation(pairs, config, folder, report=report)]
 
@@ -48,8 +56,9 @@ def load_best(method: PretrainingMethod, path: Path, config: FitConfig) -> None:
 class Validation(Callback):
     """Measures the loss on validation pairs; its state travels in the checkpoint.
 
-    The pairs and their views are the same every time. With `schedule: plateau` the learning rate is
-    halved when the loss has not fallen for `patience` validations.
+    The pairs and their views are the same every time; several processes share each batch, as in
+    training. With `schedule: plateau` the learning rate is halved when the loss has not fallen for
+    `patience` validations.
 
     Args:
         pairs: Of validation participants.
@@ -89,7 +98,7 @@ class Validation(Callback):
         if not stepped or trainer.global_step % self._config.validate_every:
             return
         assert isinstance(pl_module, PretrainingMethod)
-        loss = self.measure(pl_module)
+        loss = self.measure(pl_module, trainer.global_rank, trainer.world_size)
         if loss < self._best:
             self._best, self._bad = loss, 0
             if trainer.is_global_zero and self._config.keep == "best":
@@ -103,35 +112,32 @@ class Validation(Callback):
         if trainer.is_global_zero:
             self._note(trainer.global_step, loss)
 
-    def measure(self, method: PretrainingMethod) -> float:
-        """Mean loss over the validation batches, without dropout, state or gradient."""
-        sampler = self._pairs.sampler(batch_size=min(self._config.batch_size, self._largest()))
+    def measure(self, method: PretrainingMethod, rank: int = 0, world_size: int = 1) -> float:
+        """Mean loss over the validation batches, without dropout, state or gradient.
+
+        Raises:
+            ObjectiveError: A term of the loss is not finite.
+        """
+        # What training divides by: a batch of so many pairs can be shared by the processes.
+        step = self._config.pairs.per_participant * world_size
+        size = min(self._config.batch_size, self._pairs.largest_batch() // step * step)
+        sampler = self._pairs.sampler(rank, world_size, batch_size=size)
         batches = min(self._config.validate_batches, sampler.batches_per_epoch)
-        # Queues and other things that a loss remembers must not learn of validation participants.
-        held = {name: value.clone() for name, value in method.named_buffers()}
-        method.eval()
         losses = []
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with _unchanged(method), torch.no_grad(), torch.random.fork_rng(devices=[]):
             for batch in self._pairs.loader(sampler, batches):
                 moved = {name: _moved(value, method) for name, value in batch.items()}
-                losses.append(float(method.loss(cast(Batch, moved))[LOSS]))
-        method.train()
-        for name, value in method.named_buffers():
-            value.copy_(held[name])
+                terms = method.loss(cast(Batch, moved))
+                method.refuse_non_finite(terms)
+                losses.append(float(terms[LOSS]))
         return sum(losses) / len(losses)
-
-    def _largest(self) -> int:
-        """The largest batch that the validation participants allow."""
-        sampler = self._pairs.sampler(batch_size=self._pairs.config.pairs.per_participant)
-        return sampler.batches_per_epoch * self._pairs.config.pairs.per_participant
 
     def _save(self, method: PretrainingMethod) -> None:
         state = {
             name: value.detach().cpu().contiguous() for name, value in method.state_dict().items()
         }
-        temporary = self._folder / f"{BEST}.partial"
-        save_file(state, temporary)
-        temporary.replace(self._folder / BEST)
+        with replacing(self._folder / BEST) as temporary:
+            save_file(state, temporary)
 
     def _note(self, step: int, loss: float) -> None:
         values = {"validation/loss": loss, "validation/best_loss": self._best}
@@ -139,6 +145,24 @@ class Validation(Callback):
             file.write(json.dumps({"step": step, **values}) + "\n")
         if self._report is not None:
             self._report(step, values)
+
+
+@contextmanager
+def _unchanged(method: PretrainingMethod) -> Iterator[None]:
+    """Evaluation mode; afterwards every module's mode and all that it remembers are as before.
+
+    Queues and the like must not learn of validation participants.
+    """
+    modes = {module: module.training for module in method.modules()}
+    held = {name: value.clone() for name, value in method.named_buffers()}
+    method.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+        for name, value in method.named_buffers():
+            value.copy_(held[name])
 
 
 def _moved(value: Any, method: PretrainingMethod) -> Any:

@@ -12,7 +12,8 @@ from medssl.files import read_json, write_json
 from medssl.inputs.texts import TextInputs
 from medssl.methods.base import PretrainingMethod
 from medssl.methods.convirt import ConVIRT
-from medssl.text.reading import chosen_text
+from medssl.text.policy import TextPolicy
+from medssl.text.reading import chosen_sentences
 from medssl.training.language import warm_up
 from medssl.training.pair_data import PairData
 
@@ -21,7 +22,12 @@ _TOLD: Final = "warm_up.json"
 
 
 def warm_up_text(
-    method: PretrainingMethod, data: PairData, folder: Path, *, seed: int
+    method: PretrainingMethod,
+    data: PairData,
+    folder: Path,
+    *,
+    seed: int,
+    held_out: PairData | None = None,
 ) -> dict[str, Any]:
     """Warm the text encoder up on training reports, where the method asks for it.
 
@@ -30,6 +36,7 @@ def warm_up_text(
         data: Training pairs.
         folder: Keeps the result, so that a run that was killed goes on after it.
         seed: Of masks and order.
+        held_out: Pairs of other participants, to measure perplexity on.
 
     Returns:
         What to tell of it, under `warm_up`; nothing when there was none.
@@ -45,13 +52,18 @@ def warm_up_text(
         return {"warm_up": found}
     settings = method.settings.warm_up
     policy = inputs.contract.policy
-    texts = [text for stored in data.reports() if (text := chosen_text(stored, policy)) is not None]
     told = warm_up(
-        encoder, inputs.tokenizer, texts, steps=settings.steps, batch_size=settings.batch_size,
+        encoder, inputs.tokenizer, _sentences(data, policy), steps=settings.steps, batch_size=settings.batch_size,
         learning_rate=settings.learning_rate, share=settings.share, seed=seed,
+        held_out=[] if held_out is None else _sentences(held_out, policy),
     )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().contiguous() for name, value in encoder.state_dict().items()}
     save_file(state, folder / _WEIGHTS)
     write_json(folder / _TOLD, told)  # last: its presence says that the weights are whole
     return {"warm_up": told}
+
+
+def _sentences(data: PairData, policy: TextPolicy) -> list[str]:
+    """Sentences of all reports: they teach more in a step than whole reports, which are cut off."""
+    return [text for stored in data.reports() for text in chosen_sentences(stored, policy)]

@@ -4,6 +4,7 @@ Batch norm uses its running statistics, dropout and views are off: what is left 
 two processes and one is what a method gathers.
 """
 
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -12,48 +13,16 @@ from torch import distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from medssl.methods.config import MethodConfig
-from medssl.methods.registry import METHODS, build_method
 
-OFF = {
-    name: {"probability": 0}
-    for name in ("cutout", "magnitude_warp", "time_warp", "gaussian_noise", "channel_permutation")
-}
-SMALL = {"moco": {"queue": 50, "momentum": 0.9}, "byol": {"predictor_hidden": 16}}
-"""Settings that make tests quick; 50 is no multiple of any batch here."""
-RESNET = {"name": "resnet1d", "channels": 1, "width": 4, "stages": 2}
-VIT = {"name": "vit1d", "channels": 1, "patch": 8, "width": 16, "depth": 1}
-ENCODERS = {"masked_autoencoder": VIT}
-DRAWS_BY_PLACE = frozenset({"masked_autoencoder"})
-"""Whose loss draws something for each place in a batch, so that the place matters."""
+def load(path):
+    specification = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[path.stem] = module  # where pickle looks for its classes
+    specification.loader.exec_module(module)
+    return module
 
 
-def config(name, *, views=None, dropout=0.0, optimiser=None):
-    return MethodConfig.model_validate(
-        {
-            "method": {"name": name, **SMALL.get(name, {})},
-            "encoder": ENCODERS.get(name, RESNET),
-            "head": {"hidden": 16, "out": 8, "dropout": dropout},
-            "views": OFF if views is None else views,
-            "optimiser": optimiser or {},
-        }
-    )
-
-
-def batch(position, size=8):
-    """Pairs of waves, each pair with a frequency of its own."""
-    generator = torch.Generator().manual_seed(position)
-    time = torch.arange(64, dtype=torch.float64) / 10
-    waves = [
-        torch.sin(frequency * time + phase)
-        for frequency in torch.rand(size, generator=generator) + 0.5
-        for phase in 6 * torch.rand(2, generator=generator)
-    ]
-    pairs = torch.stack(waves).reshape(size, 2, 1, 64)
-    return {
-        "first": pairs[:, 0], "second": pairs[:, 1],
-        "participants": torch.arange(size) + 3 * position, "position": position,
-    }  # fmt: skip
+cases = load(Path(__file__).with_name("method_cases.py"))
 
 
 class Steps(nn.Module):
@@ -61,7 +30,8 @@ class Steps(nn.Module):
 
     def __init__(self, name):
         super().__init__()
-        self.method = build_method(config(name), seed=0, steps=2).double()
+        self.name = name
+        self.method = cases.build(name, steps=2, images=cases.DoubleImages).double()
         for module in self.method.modules():
             if isinstance(module, _BatchNorm):
                 module.eval()
@@ -69,10 +39,8 @@ class Steps(nn.Module):
     def forward(self, part):
         total = 0
         for position in range(2):
-            rows = {
-                name: value[part] if isinstance(value, torch.Tensor) else value
-                for name, value in batch(position).items()
-            }
+            batch = cases.batch(self.name, position)
+            rows = {name: cases.take(value, part) for name, value in batch.items()}
             total = total + self.method.loss(rows)["loss"]
         return total
 
@@ -97,8 +65,8 @@ def main(rank: int, folder: Path) -> None:
     part = slice(4 * rank, 4 * rank + 4)
     found = {
         name: outcome(DistributedDataParallel(Steps(name)), part)
-        for name in METHODS
-        if name not in DRAWS_BY_PLACE
+        for name in cases.CASES
+        if name not in cases.DRAWS_BY_PLACE
     }
     torch.save(found, folder / f"{rank}.pt")
     distributed.destroy_process_group()

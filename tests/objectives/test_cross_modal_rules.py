@@ -62,9 +62,12 @@ def test_matches_need_not_be_symmetric_nor_have_a_negative_everywhere(name):
         ["+" if there else sign for there, sign in zip(*both, strict=True)]
         for both in zip(positive.tolist(), table, strict=True)
     ]
-    value = worker.EVERY[name](images, texts, Matches(positive, compared), more)
-    expected = loops.LOOPS[name](images, texts, table, more)
+    mine, theirs = leaves(images, texts), leaves(images, texts)
+    value = worker.EVERY[name](*mine, Matches(positive, compared), more)
+    expected = loops.LOOPS[name](*theirs, table, more)
     assert value.item() == pytest.approx(expected.item(), rel=1e-9)
+    for a, b in zip(gradients(value, mine), gradients(expected, theirs), strict=True):
+        assert torch.allclose(a, b, rtol=1e-7, atol=1e-10)
 
 
 @every

@@ -26,7 +26,7 @@ def arms() -> tuple[Arm, ...]:
     def image_only(name: str, method: dict[str, Any]) -> Arm:
         return Arm(
             name=name, group=IMAGES,
-            pretrain={"method": method, "pairs": {"level": "segment", "partner": None},
+            pretrain={"method": method, "pairs": {"level": "segment", "partner": None, "min_records": 1},
                       "partner": None},
         )  # fmt: skip
 
@@ -48,7 +48,7 @@ def arms() -> tuple[Arm, ...]:
         switched("non-contrastive terms", TERM,
                  {"extras": {"cross_correlation": 0.025, "regression": 1.0,
                              "swapped_assignment": 0.2}}),
-        switched("warm-up on reports", TERM, {"warm_up": {"steps": 100, "batch_size": 64}}),
+        switched("warm-up on reports", TERM, {"warm_up": {"steps": 200}}),
         switched("opposite sentences", TERM, {"opposites": True},
                  views={"flip": {"probability": 0}}),
         image_only("SimCLR", {"name": "simclr"}),
@@ -60,7 +60,7 @@ def arms() -> tuple[Arm, ...]:
 def table_arms() -> tuple[Arm, ...]:
     """TIP, and SimCLR on the same images."""
     alone = {
-        "method": {"name": "simclr"}, "pairs": {"level": "segment", "partner": None},
+        "method": {"name": "simclr"}, "pairs": {"level": "segment", "partner": None, "min_records": 1},
         "partner": None,
     }  # fmt: skip
     return Arm(name=TIP, group="images and tables"), Arm(

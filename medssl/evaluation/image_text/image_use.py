@@ -179,8 +179,8 @@ def _sentence(
         names = [name for name, one in differences.items() if one.high < margin]
         said = (
             f"The score does not depend on the image: {' and '.join(names)} "
-            f"{'gives' if len(names) == 1 else 'give'} as much, less than {margin:g} {metric} "
-            "below the true images."
+            f"{'gives' if len(names) == 1 else 'give'} as much or more; the true images gain less "
+            f"than {margin:g} {metric}."
         )
     else:
         names = [name for name, one in differences.items() if not one.low > 0]
@@ -189,7 +189,9 @@ def _sentence(
             f"{true.n_participants} participants, the difference from {' and '.join(names)} may be "
             f"0, and may be {margin:g} or more; take more."
         )
-    if math.isfinite(true.low) and true.low <= chance:
+    if math.isfinite(true.high) and true.high < chance:
+        said += " With the true images it is below chance: it points the wrong way."
+    elif math.isfinite(true.low) and true.low <= chance:
         said += " With the true images it is not above chance."
     return said
 

@@ -1,4 +1,4 @@
-"""What an image–text model is scored on: images, their findings, and the reports of their studies."""
+"""What an image–text model is scored on: images, their findings, the reports of their studies."""
 
 from __future__ import annotations
 
@@ -65,8 +65,10 @@ class Scored:
 
     def embedded(self, rows: Rows, values: Array, metadata: Mapping[str, str]) -> Embeddings:
         """Values with the names of their records."""
-        names = (self.store.column(name, rows) for name in (RECORD, PARTICIPANT, SESSION))
-        return Embeddings(*names, values, dict(metadata))
+        records, people, sessions = (
+            self.store.column(name, rows) for name in (RECORD, PARTICIPANT, SESSION)
+        )
+        return Embeddings(records, people, sessions, values, dict(metadata))
 
 
 @dataclass(frozen=True, eq=False)

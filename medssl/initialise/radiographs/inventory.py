@@ -80,7 +80,7 @@ def take_inventory(listing: Listing, answers: Answers) -> Inventory:
     texts = [path for ending in _TEXTS & groups.keys() for path in groups[ending]]
     for ending in list(groups):
         if ending not in _TEXTS | tables.SUFFIXES and _are_dicom(listing, groups[ending]):
-            dicoms += groups.pop(ending)
+            dicoms += [path for path in groups.pop(ending) if _name(path) != "DICOMDIR"]
     wanted = _wanted(answers)
     found.images = tuple(sorted(images)) if "image" in wanted else ()
     found.dicoms = tuple(sorted(dicoms)) if "dicom" in wanted else ()

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from medssl.errors import ConfigError
+from medssl.evaluation.image_text.labels import finding_labels
+from medssl.records import Record
+from medssl.store import Store, write_store
+from medssl.types import Modality, ParticipantId
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Four images: a label of records with a gap, one of participants, one that is uncertain."""
+    records = [
+        Record(
+            participant=ParticipantId(f"p{n}"), session="s", recording=f"i{n}", source_digest="0",
+            modality=Modality.RADIOGRAPH, data=np.full((4, 4), n, dtype=np.uint8),
+        )
+        for n in range(4)
+    ]  # fmt: skip
+    labels = pd.DataFrame(
+        {"edema": [1, 0, np.nan, 1], "doubted": [1, -1, 0, 0]}, index=[r.name for r in records]
+    )
+    people = pd.DataFrame(
+        {"smoker": [True, False, None, True], "sex": ["F", "M", "F", "M"]},
+        index=[f"p{n}" for n in range(4)],
+    )
+    path = tmp_path_factory.mktemp("labels") / "store"
+    return write_store(path, records, participants=people, labels=labels)
+
+
+def test_labels_of_records_and_participants_come_in_the_order_of_rows(store: Store) -> None:
+    rows = store.rows()[::-1]
+    found = finding_labels(store, rows, {"Edema": "edema", "Smoking": "smoker"})
+    assert list(found.columns) == ["Edema", "Smoking"]
+    expected = {f"p{n}": pair for n, pair in enumerate([(1, 1), (0, 0), (None, None), (1, 1)])}
+    people = store.column("participant", rows).tolist()
+    for participant, row in zip(people, found.to_numpy().tolist(), strict=True):
+        assert [None if np.isnan(v) else v for v in row] == list(expected[participant])
+    assert finding_labels(store, rows, {}).empty
+
+
+@pytest.mark.parametrize(
+    ("column", "says"),
+    [
+        ("edma", r"findings\.Edema: no label column 'edma'; did you mean edema\?"),
+        ("doubted", "findings.Edema: label column 'doubted' is not 1, 0 or missing"),
+        ("sex", "label column 'sex' is not 1, 0 or missing"),
+        ("added", "no label column 'added'"),
+    ],
+)
+def test_what_is_no_label_of_a_finding_is_refused(store: Store, column: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        finding_labels(store, store.rows(), {"Edema": column})
