@@ -253,7 +253,9 @@ def studies_store_path(tmp_path_factory) -> Path:
             for image in range(1 + (person + number) % 2):
                 pixels = picture((24, 20, 16)[person % 3], fluid)
                 view = ("PA", "lateral")[image]
-                name = add(person, study, f"i{number}{image}", pixels, view=view, time=30.0 * number)
+                name = add(
+                    person, study, f"i{number}{image}", pixels, view=view, time=30.0 * number
+                )
                 labels[name] = {
                     "effusion": ("no", "yes")[fluid],
                     "brightness": float(pixels.mean()) if person % 5 else np.nan,

@@ -30,19 +30,24 @@ BLOCK = 256
 
 Reader = Callable[[np.ndarray], np.ndarray]
 """Positions (n,) → waveforms (n, channels, time)."""
+Queries = Callable[[int, int], np.ndarray]
+"""First and last row → unit rows (looks · rows, d): each row under several looks, look by look."""
+Compare = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Positions (n,) of two sides → distances and lags, each (n,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A waveform and its nearest one among the other participants'.
+    """A record and its nearest one among the other participants'.
 
     Attributes:
-        position: The waveform.
-        partner: The nearest waveform of another participant.
-        distance: 1 - correlation of first differences at the best lag, in [0, 2].
+        position: The record.
+        partner: The nearest record of another participant.
+        distance: Of waveforms 1 - correlation of first differences at the best lag, of images that
+            of their details when one is laid on the other; in [0, 2].
         ratio: `distance` over the median distance to the other candidate participants; infinite
             with fewer than three of them.
-        lag: How much later the waveform shows what its partner shows (samples).
+        lag: How much later the waveform shows what its partner shows (samples); 0 of images.
     """
 
     position: int
@@ -81,7 +86,11 @@ def nearest_matches(
         return []
     codes = np.unique(participants[order], return_inverse=True)[1]
     pairs = _candidates(averaged, codes, tolerance=tolerance)
-    return _confirm(read, order[pairs], participants, tolerance=tolerance)
+
+    def compare(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return lagged_distance(read(left), read(right), tolerance=tolerance)
+
+    return confirm(compare, order[pairs], participants)
 
 
 def _average(read: Reader, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -102,25 +111,44 @@ def _average(read: Reader, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _candidates(averaged: np.ndarray, codes: np.ndarray, *, tolerance: float) -> np.ndarray:
     """Pairs of rows (m, 2), left < right, of different participants; rows are sorted by `codes`."""
-    import faiss
-
     points = averaged.shape[-1]
     margin = int(points * tolerance)
     width = points - 2 * margin
     step = -(-(2 * margin + 1) // MAX_LAGS)
     starts = sorted({margin, *range(0, 2 * margin + 1, step)})
     base = _unit(averaged[..., margin : margin + width])
+
+    def queries(first: int, last: int) -> np.ndarray:
+        return np.concatenate([_unit(averaged[first:last, :, s : s + width]) for s in starts])
+
+    return candidate_pairs(base, queries, codes)
+
+
+def candidate_pairs(base: np.ndarray, queries: Queries, codes: np.ndarray) -> np.ndarray:
+    """Every row with the nearest row of each of the `CANDIDATES` participants nearest to it.
+
+    Args:
+        base: Unit rows, shape (n, d), sorted by participant.
+        queries: The same rows under the looks by which a copy may differ from them.
+        codes: Participant of each row, 0, 1, … in ascending order, shape (n,).
+
+    Returns:
+        Pairs of rows (m, 2), left < right, of different participants.
+    """
+    import faiss
+
     pairs = []
     edges = np.searchsorted(codes, np.arange(codes[-1] + 2))
     for first, last in pairwise(edges.tolist()):
         found = []
-        # One search for all lags: thousands of small ones spend their time on starting threads.
-        queries = np.concatenate([_unit(averaged[first:last, :, s : s + width]) for s in starts])
+        # One search for all looks: thousands of small ones spend their time on starting threads.
+        asked = np.ascontiguousarray(queries(first, last), dtype=np.float32)
+        looks = len(asked) // (last - first)
         for low, high in ((0, first), (last, len(base))):
             k = min(CANDIDATES, high - low)
             if k:
-                near, at = faiss.knn(queries, base[low:high], k, faiss.METRIC_INNER_PRODUCT)
-                rows = np.repeat(np.tile(np.arange(first, last), len(starts)), k)
+                near, at = faiss.knn(asked, base[low:high], k, faiss.METRIC_INNER_PRODUCT)
+                rows = np.repeat(np.tile(np.arange(first, last), looks), k)
                 found.append((rows, at.ravel() + low, near.ravel()))
         rows, partners, nearness = (np.concatenate(part) for part in zip(*found, strict=True))
         pairs.append(_best_partners(rows, partners, nearness, codes))
@@ -153,14 +181,18 @@ def _unit(windows: np.ndarray) -> np.ndarray:
     return unit_rows
 
 
-def _confirm(
-    read: Reader, pairs: np.ndarray, participants: np.ndarray, *, tolerance: float
-) -> list[Match]:
-    """Compare candidate pairs at full rate, and rank those of each position."""
+def confirm(compare: Compare, pairs: np.ndarray, participants: np.ndarray) -> list[Match]:
+    """Compare candidate pairs closely, and rank those of each position.
+
+    Args:
+        compare: Distances and lags of pairs, `BLOCK` at a time.
+        pairs: Positions, shape (m, 2).
+        participants: Participant of each position.
+    """
     seen: dict[int, list[tuple[float, int, float]]] = defaultdict(list)
     for block in _blocks(len(pairs), BLOCK):
         left, right = pairs[block].T
-        distances, lags = lagged_distance(read(left), read(right), tolerance=tolerance)
+        distances, lags = compare(left, right)
         for a, b, distance, lag in zip(
             *map(np.ndarray.tolist, (left, right, distances, lags)), strict=True
         ):
@@ -247,33 +279,36 @@ def _cumulative_power(waves: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros((len(waves), 1)), total], axis=1)
 
 
-def copy_threshold(ratios: np.ndarray, *, expected_false: float = 0.05) -> float:
+def copy_threshold(
+    ratios: np.ndarray, *, expected_false: float = 0.05, ceiling: float = CEILING
+) -> float:
     """Ratio below which a nearest neighbour of another participant is called a copy.
 
     Without copies, distances to near neighbours grow like a power of their rank, so that the
     ratios r of the nearest to the next ones have a lower tail P(r < t) = c·t^m, m being the
     dimension of the cloud. The tail is fitted through the 5 % and 50 % quantiles of the ratios
-    above `CEILING` (which are no copies), and continued to the t at which `expected_false`
-    records of all n would be called copies by chance; never above `CEILING`. Fewer than 20 such
+    above `ceiling` (which are no copies), and continued to the t at which `expected_false`
+    records of all n would be called copies by chance; never above `ceiling`. Fewer than 20 such
     ratios allow no fit: 0, which leaves what is nearer than `FLOOR`.
 
     Args:
         ratios: `Match.ratio` of every record, shape (n,).
         expected_false: Records wrongly called copies in a data set without any.
+        ceiling: The largest ratio of a copy.
 
     >>> clean = np.random.default_rng(0).uniform(size=400) ** (1 / 4)
     >>> 0.05 < copy_threshold(clean) <= 0.1
     True
     """
-    clean = ratios[np.isfinite(ratios) & (ratios > CEILING)]
+    clean = ratios[np.isfinite(ratios) & (ratios > ceiling)]
     if len(clean) < 20:
         return 0.0
     low, middle = np.quantile(clean, [0.05, 0.5])
     if middle <= low:
-        return CEILING
+        return ceiling
     dimension = np.log(10) / np.log(middle / low)
     threshold = low * (expected_false / len(clean) / 0.05) ** (1 / dimension)
-    return float(min(threshold, CEILING))
+    return float(min(threshold, ceiling))
 
 
 def _blocks(count: int, size: int) -> Iterator[slice]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+from pydantic import model_validator
 
 from medssl.config import StrictModel
 from medssl.filters import Filter
-from medssl.types import Modality
+from medssl.types import Kind, Modality
 
 
 class Contract(StrictModel):
@@ -18,10 +19,19 @@ class Contract(StrictModel):
     kind of modality.
     """
 
+    kind: ClassVar[Kind]
+    """Of the modalities that the contract can be about."""
     fixed_by_store: ClassVar[tuple[str, ...]] = ()
     """Fields that records of a store must share with an encoder's contract."""
 
     modality: Modality
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Contract:
+        if self.modality.kind is not self.kind:
+            msg = f"{self.modality} is no {self.kind}"
+            raise ValueError(msg)
+        return self
 
     @property
     def noun(self) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from medssl.contracts.base import Contract, owner
+from medssl.types import Kind
 
 
 class ImageContract(Contract):
@@ -17,6 +18,7 @@ class ImageContract(Contract):
     `deviation`.
     """
 
+    kind: ClassVar[Kind] = Kind.IMAGE
     fixed_by_store: ClassVar[tuple[str, ...]] = ("edge", "bits")
 
     edge: PositiveInt = Field(description="pixels along the longer side of a stored image")
@@ -32,13 +34,6 @@ class ImageContract(Contract):
     resampling: str = Field(
         "antialiased bilinear (PIL.Image.resize at ingest, torch interpolate in the encoder)"
     )
-
-    @model_validator(mode="after")
-    def _is_image(self) -> ImageContract:
-        if self.modality.kind != "image":
-            msg = f"{self.modality} is no image"
-            raise ValueError(msg)
-        return self
 
     @property
     def noun(self) -> str:

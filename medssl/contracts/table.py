@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field, model_validator
 
 from medssl.config import StrictModel
 from medssl.contracts.base import Contract
+from medssl.types import Kind
 
 
 class NumberColumn(StrictModel):
@@ -27,6 +30,8 @@ class CategoryColumn(StrictModel):
 
 class TableContract(Contract):
     """One row of a table for each record, any cell of which may be missing."""
+
+    kind: ClassVar[Kind] = Kind.TABLE
 
     categories: tuple[CategoryColumn, ...] = ()
     numbers: tuple[NumberColumn, ...] = ()

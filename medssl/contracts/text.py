@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from pydantic import Field, PositiveInt, model_validator
+from typing import ClassVar
+
+from pydantic import Field
 
 from medssl.contracts.base import Contract
 from medssl.text.policy import TextPolicy
+from medssl.types import Kind
 
 
 class TextContract(Contract):
     """Reports, read by a policy and cut into tokens by the tokenizer in the bundle."""
 
+    kind: ClassVar[Kind] = Kind.TEXT
+
     policy: TextPolicy = TextPolicy()
     tokenizer: str = Field(description="digest of the bundle's tokenizer.json")
-    tokens: PositiveInt = Field(description="tokens that the encoder sees; later ones are cut off")
-
-    @model_validator(mode="after")
-    def _is_text(self) -> TextContract:
-        if self.modality.kind != "text":
-            msg = f"{self.modality} is no text"
-            raise ValueError(msg)
-        return self
+    tokens: int = Field(ge=2, description="tokens that the encoder sees; later ones are cut off")
 
     @property
     def noun(self) -> str:

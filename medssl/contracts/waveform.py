@@ -12,7 +12,7 @@ from medssl.arrays import all_finite, channel_names, checked_rate, one_recording
 from medssl.contracts.base import Contract, owner
 from medssl.errors import ContractError
 from medssl.filters import Filter
-from medssl.types import Segments
+from medssl.types import Kind, Segments
 
 
 class WaveformContract(Contract):
@@ -21,6 +21,7 @@ class WaveformContract(Contract):
     A segment is `length` samples of every channel; longer recordings are cut into such pieces.
     """
 
+    kind: ClassVar[Kind] = Kind.WAVEFORM
     fixed_by_store: ClassVar[tuple[str, ...]] = ("rate", "channels", "units", "length", "filter")
 
     rate: PositiveFloat = Field(description="samples per second (Hz)")

@@ -46,7 +46,7 @@ class TextTransformerConfig(StrictModel):
         None, description="hidden width of a layer, None is 4 × width; not with a folder"
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="not with a folder, which has its own")
-    tokens: PositiveInt = Field(64, description="the longest text; later tokens are cut off")
+    tokens: int = Field(64, ge=2, description="the longest text; later tokens are cut off")
     pooling: Pooling = Field("max", description="over all tokens that are no padding")
     folder: LocalPath | None = Field(
         None, description="config.json, weights and tokenizer of a Hugging Face encoder"

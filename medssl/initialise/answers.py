@@ -257,7 +257,10 @@ def _view(text: str) -> str:
     elif text not in {HEADER, NONE} and not text.startswith(COLUMN):
         view = canonical_view(text)
         if view is None:
-            msg = "give a view (PA, AP, AP supine, lateral, frontal), none, header, pattern:… or column:…"
+            msg = (
+                "give a view (PA, AP, AP supine, lateral, frontal), none, header, pattern:… or "
+                "column:…"
+            )
             raise ValueError(msg)
         return view
     return text

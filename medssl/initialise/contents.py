@@ -65,7 +65,7 @@ def look_for(
     if recordings < FEWEST or _BESIDE * recordings < found.files:
         add_tables(found)
         return found, None
-    raise _which(folder, answers, found, recordings)
+    raise _which(folder, answers, found, survey, recordings)
 
 
 def _reports_in_tables(found: Inventory, answers: Answers) -> bool:
@@ -79,14 +79,19 @@ def _recordings(survey: Survey) -> int:
     return max((len(kind.paths) for kind in survey.candidates), default=FEWEST)
 
 
-def _which(folder: Path, answers: Answers, found: Inventory, recordings: int) -> ConfigError:
+def _which(
+    folder: Path, answers: Answers, found: Inventory, survey: Survey, recordings: int
+) -> ConfigError:
+    """The question which of the two is meant."""
     reports = 0 if found.reports is None else len(found.reports.paths)
     there = [
         f"{plural(recordings, 'recording')} of signals",
         f"{plural(len(found.images) + len(found.dicoms), 'image')} and "
         f"{plural(reports, 'file')} with reports",
     ]
-    options = tuple((name, "recordings of signals") for name in SIGNAL_FORMATS)
-    options += (("image", "PNG, JPEG and TIFF"), ("dicom", ""), ("report", "text and XML"))
+    signals = survey.facts.format if survey.facts is not None else "text"
+    sides = {"image": len(found.images), "dicom": len(found.dicoms), "report": reports}
+    options = [(signals, plural(recordings, "recording"))]
+    options += [(name, plural(count, "file")) for name, count in sides.items() if count]
     text = "signals and images or reports are there; one pipeline is written for one of them"
-    return refuse_to_guess(folder, answers, [Question("format", text, options)], there)
+    return refuse_to_guess(folder, answers, [Question("format", text, tuple(options))], there)

@@ -65,13 +65,13 @@ class Candidate:
         seen: dict[str | None, int] = {}
         return tuple(seen.setdefault(name, len(seen)) for name in self.rule.told)
 
-    def describe(self) -> str:
+    def describe(self, noun: str = "recording") -> str:
         """How many participants there would be; names none of them."""
         counts = sorted(self.rule.counts.values())
         each = f"{counts[0]}" if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"
         middle = "" if counts[0] == counts[-1] else f", median {median(counts):g}"
-        noun = "recording" if counts[-1] == 1 else "recordings"
-        return f"{len(counts):,} participants with {each} {noun} each{middle}"
+        nouns = noun if counts[-1] == 1 else f"{noun}s"
+        return f"{len(counts):,} participants with {each} {nouns} each{middle}"
 
 
 @dataclass(slots=True)
@@ -284,7 +284,7 @@ def _answered(paths: Sequence[str], tables: Sequence[Table], answer: str) -> Can
     elif answer.startswith(PATTERN):
         one = Candidate([_pattern_rule(paths, answer.removeprefix(PATTERN))], named=False)
     elif not answer.startswith(TABLE):
-        msg = f"--set participant={answer}: not for these files; give folder, file, pattern:… or table:…"
+        msg = f"--set participant={answer}: not for these files; give folder, file or pattern:…"
         raise ConfigError(msg)
     else:
         path, files, people = answer.removeprefix(TABLE).split(",")

@@ -136,6 +136,10 @@ def rule_text(one: Candidate) -> str:
     if "table" in config:
         column = config.get("column") or config.get("participant")
         return f"column {column!r} of a table that lists the files"
+    if "column" in config:
+        return f"column {config['column']!r} of a table"
+    if "header" in config:
+        return "PatientID of the headers"
     return "name of the file's folder"
 
 

@@ -98,6 +98,9 @@ def _read(path: Path, told: dict[str, Any]) -> Array:
     from medssl.ingest.radiographs.image_reader import read_image
     from medssl.ingest.radiographs.settings import DisplaySettings
 
+    if not path.is_file():
+        msg = f"there is no image file at {path}: correct the path"
+        raise ContractError(msg)
     problems = find_problems(DisplaySettings, told, where="prepare")
     if problems:
         raise ContractError(join_problems(problems))

@@ -17,8 +17,8 @@ def test_segments_are_embedded_whatever_their_numbers_are(bundle, recording):
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (np.zeros((2, 1, 255)), "have shape"),
-        (np.zeros((1, 256)), "have shape"),
+        (np.zeros((2, 1, 255)), r"has shape \(2, 1, 255\), not \(n, 1, 256\)"),
+        (np.zeros((1, 256)), "has shape"),
         (np.full((1, 1, 256), np.nan), "NaN"),
         (np.full((1, 1, 256), 1e300), "NaN or infinite"),
         ([["a"]], "give one array"),

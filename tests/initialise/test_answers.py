@@ -38,7 +38,14 @@ def test_values_are_read():
         ("rate_in", "give KEY=VALUE"),
         ("rate_in=", "give KEY=VALUE"),
         ("channels=,", "at least one"),
-        ("format=dicom", "known: wfdb, edf, matlab, parquet, text"),
+        ("format=nifti", "known: wfdb, edf, matlab, parquet, text, image, dicom, report"),
+        ("colour=grey", "known: refuse, convert"),
+        ("edge=8", "from 16 to 4096"),
+        ("edge=big", "from 16 to 4096"),
+        ("study=foldr", "did you mean folder"),
+        (r"study=pattern:(\d+)", r"needs a group \(\?P<study>"),
+        ("view=oblique", "give a view"),
+        (r"view=pattern:(\d+)", r"needs a group \(\?P<view>"),
     ],
 )
 def test_what_cannot_be_is_refused(item, words):

@@ -1,4 +1,4 @@
-"""Every method, and every objective that ConVIRT may have, as small cases with batches of their own.
+"""Every method, and every objective that ConVIRT may have, as small cases with their batches.
 
 Waveform methods see waves; the others see images whose lower half is bright where their report
 speaks of fluid. Views and dropout are off unless a test asks for them.
@@ -233,5 +233,5 @@ def _texts(rows):
 def _cells(rows):
     fluid = torch.tensor([[row % 2] for row in rows])
     numbers = torch.tensor([[row / 8 - 0.5] for row in rows], dtype=torch.float64)
-    numbers[1] = torch.nan
+    numbers[1:2] = torch.nan
     return Cells(fluid, numbers)

@@ -1,3 +1,4 @@
+import hashlib
 from collections import Counter
 
 import numpy as np
@@ -158,11 +159,146 @@ def test_moments_are_drawn_as_they_were_matched():
             assert (part.second == whole.second[rank::2]).all()
 
 
-def test_the_partner_belongs_to_moments():
-    with pytest.raises(ValidationError, match="level: moment needs partner"):
-        PairConfig(level="moment")
-    with pytest.raises(ValidationError, match="use level: moment, or drop partner"):
-        PairConfig(partner="ecg")
+GOLDEN = [
+    ({}, "072c32570dd819ae"),
+    ({"per_participant": 2}, "257265f78780f66f"),
+    ({"level": "segment", "min_records": 1}, "e3be0623941320fb"),
+    ({"quality_weight": 2.0}, "5b45bb2a78480501"),
+    ({"level": "moment", "partner": "ecg", "min_records": 1}, "93759e5067743635"),
+]
+
+
+@pytest.mark.parametrize(("config", "expected"), GOLDEN)
+def test_draws_of_version_0_1_are_drawn_for_ever(config, expected):
+    """Taken from the sampler of before there were studies: old runs can be repeated."""
+    rows, participants = corpus([4, 1, 3, 7, 2, 5] * 5)
+    made = PairSampler(
+        rows, participants, batch_size=8, config=PairConfig(**config), seed=3,
+        partners=rows + 5000 if "partner" in config else None,
+        quality=np.linspace(0, 1, len(rows)),
+    )  # fmt: skip
+    state = hashlib.blake2b(digest_size=8)
+    for batch in (batch for epoch in range(6) for batch in made.epoch(epoch)):
+        for numbers in (batch.first, batch.second, batch.participants):
+            state.update(numbers.astype("<i8").tobytes())
+    assert state.hexdigest() == expected
+
+
+def by_study(studies, batch_size, **config):
+    """Images of studies: a list of the images of each study, for each participant."""
+    counts = [n for person in studies for n in person]
+    people = np.repeat(np.arange(len(studies)), [sum(person) for person in studies])
+    codes = np.repeat(np.arange(len(counts)), counts)
+    order = np.random.default_rng(1).permutation(len(codes))
+    made = PairSampler(
+        order + 100, people[order], batch_size=batch_size, seed=3, studies=codes[order],
+        partners=codes[order] + 1000, config=PairConfig(**config),
+    )  # fmt: skip
+    return made, people, codes
+
+
+STUDIES = st.lists(
+    st.lists(st.integers(1, 4), min_size=1, max_size=4), min_size=2, max_size=12
+).filter(lambda people: sum(map(len, people)) >= 3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(STUDIES, st.integers(1, 3), st.sampled_from(["none", "study", "participant"]))
+def test_studies_are_drawn_equally_often_with_their_report(studies, size, companion):
+    made, people, codes = by_study(
+        studies, size, level="study", partner="report", draw="study", companion=companion
+    )
+    seen = Counter(dict.fromkeys(range(codes.max() + 1), 0))
+    for epoch in range(len(seen)):
+        for batch in made.epoch(epoch):
+            images = batch.first - 100
+            assert (batch.second == codes[images] + 1000).all()
+            assert (batch.participants == people[images]).all()
+            assert len(set(codes[images])) == size
+            seen.update(codes[images].tolist())
+            others = batch.companions - 100
+            if companion == "study":
+                assert (codes[others] == codes[images]).all()
+                alone = np.bincount(codes)[codes[images]] == 1
+                assert ((others == images) == alone).all()
+            elif companion == "participant":
+                assert (people[others] == people[images]).all()
+                assert ((others == images) | (codes[others] != codes[images])).all()
+        assert max(seen.values()) - min(seen.values()) <= 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(STUDIES)
+def test_participants_are_drawn_equally_often_whatever_their_studies(studies):
+    made, _, _ = by_study(studies, 2, level="study", partner="report")
+    assert made.n_participants == len(studies)
+    seen = Counter(dict.fromkeys(range(len(studies)), 0))
+    for epoch in range(len(studies)):
+        for batch in made.epoch(epoch):
+            assert len(set(batch.participants.tolist())) == 2
+            seen.update(batch.participants.tolist())
+        assert max(seen.values()) - min(seen.values()) <= 1
+
+
+def test_two_studies_of_a_participant_may_meet_in_a_batch():
+    made, _, _ = by_study([[1, 1, 1], [1]], 4, level="study", partner="report", draw="study")
+    (batch,) = made.epoch(0)
+    assert sorted(batch.participants.tolist()) == [0, 0, 0, 1]
+
+
+def test_two_images_of_a_study_are_a_pair_where_there_is_no_report():
+    made, _, codes = by_study([[2, 1], [3], [1, 2], [1]], 3, level="study")
+    assert (made.n_participants, made.n_left_out) == (3, 1)
+    for batch in made.epoch(0) + made.epoch(1):
+        assert (codes[batch.first - 100] == batch.second - 1000).all()
+
+
+def test_places_name_the_same_record_in_every_epoch_and_rank():
+    made, _, _ = by_study([[2, 1], [3], [1, 2]], 2, level="study", partner="report")
+    known = {}
+    for epoch in range(5):
+        for batch in made.epoch(epoch):
+            for place, row in zip(batch.places.tolist(), batch.first.tolist(), strict=True):
+                assert known.setdefault(place, row) == row
+    assert len(set(known.values())) == len(known)
+
+
+def test_companions_leave_the_other_draws_as_they_were():
+    bare, with_companions = (
+        by_study([[2, 1], [3], [1, 2]] * 3, 4, level="study", partner="report", companion=name)[0]
+        for name in ("none", "study")
+    )
+    for left, right in zip(bare.epoch(2), with_companions.epoch(2), strict=True):
+        assert (left.first == right.first).all()
+        assert (left.companions == left.first).all()
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"level": "moment"}, "level: moment needs partner"),
+        ({"level": "record"}, "level: record needs partner, the second modality: partner: table"),
+        ({"partner": "ecg"}, "use level: moment or study, or drop partner"),
+        ({"level": "study", "companion": "study"}, "use level: study and partner: report"),
+        (
+            {"level": "moment", "partner": "ecg", "companion": "participant"},
+            "companion is a further image beside an image and its report",
+        ),
+        ({"level": "moment", "partner": "ecg", "draw": "study"}, "moments are drawn by participa"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(config, says):
+    with pytest.raises(ValidationError, match=says):
+        PairConfig(**config)
+
+
+def test_studies_cannot_be_drawn_without_their_numbers():
+    rows, participants = corpus([3, 3])
+    for config in ({"draw": "study"}, {"level": "study"}):
+        with pytest.raises(ValueError, match="give the study of each row"):
+            PairSampler(
+                rows, participants, batch_size=2, config=PairConfig(**config), seed=0
+            )  # fmt: skip
 
 
 def test_minimum_records():

@@ -54,7 +54,8 @@ def run(store, trained, out, prompts, split=SPLIT, **config):
     }  # fmt: skip
     result = STAGE.run(
         Context(
-            config=ZeroShotConfig.model_validate(values), inputs={"ingest": store, "pretrain": trained},
+            config=ZeroShotConfig.model_validate(values),
+            inputs={"ingest": store, "pretrain": trained},
             out=out, seed=0, split=split, assigned={}, run=listening,
             progress=lambda done, total: None,
         )
@@ -78,7 +79,9 @@ def test_what_was_learned_is_found_by_words_alone(finished):
     assert value["image_use"]["effusion"]["verdict"] == "depends"
     assert set(value["image_use"]) == {"effusion", "mass", "pairs"}
     assert value["modality_gap"]["distance"]["low"] > value["modality_gap"]["chance"]
-    found = {(row["task"], row["metric"], row["k"], row["features"]) for row in value["pairs"]["rows"]}
+    found = {
+        (row["task"], row["metric"], row["k"], row["features"]) for row in value["pairs"]["rows"]
+    }
     assert ("image → report", "hit", 1, "untrained encoder") in found
     assert "image → report: 27 reports, of which 4 differ" in " ".join(value["pairs"]["notes"])
     page = (finished[0] / "zero_shot.md").read_text()
@@ -115,7 +118,9 @@ def test_it_repeats(finished, image_text_store, image_text_run, prompts, tmp_pat
     assert again.digest == finished[1].digest
 
 
-def test_participants_of_pretraining_are_refused(image_text_store, image_text_run, prompts, tmp_path):
+def test_participants_of_pretraining_are_refused(
+    image_text_store, image_text_run, prompts, tmp_path
+):
     for name, split in (("train", SPLIT), ("test", SplitConfig(train=0, validation=0, test=1))):
         with pytest.raises(LeakageError):
             run(image_text_store, image_text_run, tmp_path / "out", prompts, split, score_on=[name])
@@ -168,7 +173,7 @@ def audited(image_text_pipeline, image_text_run, prompts):
     target = {"name": "effusion", "kind": "binary", "column": "effusion", "level": "record"}
     values["stages"] |= {
         "embed": {"untrained_seeds": 1},
-        "probe": {"bootstrap": 50, "targets": [target]},
+        "probe": {"bootstrap": 100, "targets": [target]},
         "zero_shot": {
             "findings": ["effusion"], "prompts": "prompts.yaml", "bootstrap": 100,
             "untrained_seeds": 1,
@@ -183,9 +188,9 @@ def test_the_audit_tells_whether_images_are_used_and_the_gap(audited):
     _, steps = audited
     assert steps["pretrain"].action == "skip"
     value = json.loads((steps["audit"].folder / "audit.json").read_text())
-    told = {(f["audit"], f["severity"]): f["title"] for f in value["findings"]}
-    assert told["image_use", "ok"] == "The zero-shot score of effusion depends on the image"
-    assert told["modality_gap", "note"].startswith(("radiograph and report lie apart", "A plane"))
+    told = {(f["audit"], f["severity"], f["title"][:40]) for f in value["findings"]}
+    assert ("image_use", "ok", "The zero-shot score of effusion depends on the image"[:40]) in told
+    assert ("modality_gap", "note", "radiograph and report lie apart: gap of 0.9"[:40]) in told
     # Scores are traced through the encoder of images, whose squares are changed.
     occluded = [f for f in value["findings"] if f["audit"] == "shortcut_occlusion"]
     assert occluded[0]["title"].startswith("effusion follows the input")

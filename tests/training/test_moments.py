@@ -95,7 +95,7 @@ def test_a_run_that_died_and_went_on_ends_with_both_encoders_the_same(store, tmp
         train(store, tmp_path / "died", stop=stop)
     resumed = train(store, tmp_path / "died").state_dict()
     assert {key.split(".")[0] for key in whole} == {
-        "encoder", "head", "partner_encoder", "partner_head",
+        "encoder", "head", "learning_rate_factor", "partner_encoder", "partner_head",
     }  # fmt: skip
     assert [key for key in whole if not torch.equal(whole[key], resumed[key])] == []
 

@@ -13,6 +13,7 @@ from medssl.views.signal import Cutout
 def test_published_ppg_defaults():
     config = ViewsConfig()
     published = {
+        "kind": "waveform",
         "cutout": {"probability": 0.4, "fraction": (0.3, 0.5)},
         "magnitude_warp": {"probability": 0.25, "knots": 7, "sigma": 0.2},
         "time_warp": {"probability": 0.15, "knots": 7, "sigma": 0.1, "form": "monotone"},
@@ -21,7 +22,7 @@ def test_published_ppg_defaults():
     }
     assert config.model_dump() == published
     # The published order is the order of application.
-    assert [view.name for view in config.build().views] == list(published)
+    assert ["kind", *(view.name for view in config.build().views)] == list(published)
 
 
 def test_cascade_is_its_views_one_after_the_other():
@@ -59,7 +60,7 @@ def test_leaving_out_a_view_keeps_the_others_draws():
 
 def test_coins_of_different_views_are_independent():
     drawn = ViewsConfig.model_validate(
-        {name: {"probability": 0.5} for name in ViewsConfig.model_fields}
+        {name: {"probability": 0.5} for name in ViewsConfig.model_fields.keys() - {"kind"}}
     )
     params = drawn.build().draw(4000, 2, 50, seed=0)
     coins = torch.stack([value[APPLIED].float() for value in params.values()])

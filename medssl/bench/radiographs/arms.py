@@ -48,6 +48,8 @@ def arms() -> tuple[Arm, ...]:
         switched("non-contrastive terms", TERM,
                  {"extras": {"cross_correlation": 0.025, "regression": 1.0,
                              "swapped_assignment": 0.2}}),
+        switched("whole reports, not a sentence", TERM, {},
+                 partner={"views": {"draw": "report"}}),
         switched("warm-up on reports", TERM, {"warm_up": {"steps": 200}}),
         switched("opposite sentences", TERM, {"opposites": True},
                  views={"flip": {"probability": 0}}),

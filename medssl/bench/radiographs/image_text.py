@@ -216,8 +216,7 @@ def needs_the_image(model: ImageTextModel, held: Held, finding: str) -> ImageUse
     place = held.names.index(finding)
     pair = embed_prompts(default_prompts(), [finding], model.project_texts)[finding]
     images = model.project_rows(held.store, held.rows)
-    blank = np.zeros((model.image.inputs.contract.edge,) * 2, dtype=np.uint8)  # type: ignore[attr-defined]
-    nothing = model.project_images(model.image.inputs.accept([blank]))[0]
+    nothing = model.project_blank()
     answers = zero_shot_answers(
         images, pair.positive, pair.negative, held.participants, blank=nothing
     )

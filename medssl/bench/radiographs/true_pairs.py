@@ -87,8 +87,7 @@ def needs_the_image(held: TruePairs, model: ImageTextModel) -> ImageUse:
     images = model.project_rows(held.store, held.pairs.images)
     texts = model.project_reports(held.store, held.pairs.reports)
     people = held.pairs.participants.astype(np.str_)
-    blank = np.zeros((model.image.inputs.contract.edge,) * 2, dtype=np.uint8)  # type: ignore[attr-defined]
-    nothing = model.project_images(model.image.inputs.accept([blank]))[0]
+    nothing = model.project_blank()
     answers, truth = choice_answers(
         images, texts, people, contents=held.contents(model, held.pairs.reports), blank=nothing
     )

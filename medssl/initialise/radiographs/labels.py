@@ -6,12 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Final
 
 from medssl.errors import ConfigError
 from medssl.ingest.findings_rule import FindingsRule
 from medssl.ingest.labels import is_absent
 from medssl.initialise.labels import CATEGORIES, PRIVATE, Offer, label_of, offer_of, slug
+from medssl.initialise.listing import spread
 from medssl.initialise.radiographs.listings import ImageTable
 from medssl.initialise.radiographs.roles import words_of
 from medssl.initialise.tables import Table
@@ -25,6 +27,8 @@ _ITEMS: Final = 40
 """More different items in lists such as `Cardiomegaly|Effusion` are no findings."""
 _EACH: Final = 5
 """Images, or reports, with and without a finding, for it to be a target."""
+_SEEN: Final = 2
+"""Reports looked at with and without a finding, where these are few of many."""
 _MENTIONS: Final = 400
 """Reports that are searched for findings."""
 
@@ -36,8 +40,9 @@ class ImageLabels:
     Args:
         people: Labels of participants.
         records: Labels of images.
-        yes: Those of `records` that are 1 or 0.
+        yes: Yes-or-no labels of images that enough of them have either way.
         spare: Further columns.
+        infinite: Those of `spare` with values beyond what could be measured.
         replace: Label → raw value → raw value.
         items: Column with lists, and what they hold: label → item.
         separator: What stands between two items.
@@ -48,6 +53,7 @@ class ImageLabels:
     records: list[Offer] = field(default_factory=list)
     yes: list[str] = field(default_factory=list)
     spare: list[Offer] = field(default_factory=list)
+    infinite: list[str] = field(default_factory=list)
     replace: dict[str, dict[str, str]] = field(default_factory=dict)
     items: tuple[str, dict[str, str]] | None = None
     separator: str = "|"
@@ -123,6 +129,9 @@ def _add_person(
 
 def _add_record(found: ImageLabels, column: str, cells: Sequence[str]) -> None:
     label = slug(column)
+    beyond = [cell for cell in cells if abs(_number(cell) or 0) == inf]
+    if beyond:
+        cells = ["" if cell in beyond else cell for cell in cells]
     told = {cell for cell in cells if not is_absent(cell)}
     uncertain = {cell for cell in told if _number(cell) == -1}
     numbers = {_number(cell) for cell in told - uncertain}
@@ -131,13 +140,15 @@ def _add_record(found: ImageLabels, column: str, cells: Sequence[str]) -> None:
         return
     if numbers == {0.0, 1.0}:
         found.records.append(offer)
-        found.yes.append(label)
+        counts = Counter(_number(cell) for cell in cells if cell in told)
+        found.yes += [label] if min(counts[0.0], counts[1.0]) >= _EACH else []
         if uncertain:
             found.replace[label] = dict.fromkeys(sorted(uncertain), "")
     elif offer.kind == "words" and offer.sides <= CATEGORIES and _NAMED & set(words_of(column)):
         found.records.append(offer)
     elif offer.kind == "number" or offer.sides <= CATEGORIES:
         found.spare.append(offer)
+        found.infinite += [label] if beyond else []
 
 
 def _number(text: str) -> float | None:
@@ -169,21 +180,28 @@ def _add_items(found: ImageLabels, column: str, separator: str, cells: Sequence[
         found.yes += chosen
 
 
-def findings_of(texts: Sequence[str]) -> dict[str, tuple[int, int]]:
+def findings_of(texts: Sequence[str], total: int) -> dict[str, tuple[int, int]]:
     """Findings of ChestX-ray14 that reports assert and deny often enough, with both counts.
 
     Args:
-        texts: Reports as stored.
+        texts: Reports that were read, as stored.
+        total: How many reports there are.
     """
-    rule = FindingsRule(findings="nih")  # type: ignore[arg-type]
+    rule = FindingsRule(findings="nih")
     yes: Counter[str] = Counter()
     told: Counter[str] = Counter()
-    for text in texts[:_MENTIONS]:
+    chosen = spread(texts, _MENTIONS)
+    for text in chosen:
         said = rule.labels_of(text)
         told.update(said.keys())
         yes.update(name for name, value in said.items() if value)
     counts = {name: (yes[name], told[name] - yes[name]) for name in rule.names}
-    return {name: pair for name, pair in counts.items() if min(pair) >= _EACH}
+    most = total / max(len(chosen), 1)
+    return {
+        name: pair
+        for name, pair in counts.items()
+        if min(pair) >= _SEEN and min(pair) * most >= _EACH
+    }
 
 
 def targets_of(labels: ImageLabels) -> list[dict[str, Any]]:
@@ -195,7 +213,7 @@ def targets_of(labels: ImageLabels) -> list[dict[str, Any]]:
     elif several:
         targets.append({"name": several[0], "kind": "binary", "column": several[0]})
     for one in labels.records:
-        if one.label not in labels.yes and one.kind == "words" and one.label != "sex":
+        if one.kind == "words" and one.label != "sex":
             targets.append({"name": one.label, "column": one.label, "kind": "multiclass"})
     for name, kind, more in (
         ("age", "regression", {}),

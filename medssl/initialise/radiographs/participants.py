@@ -147,7 +147,7 @@ def _asked(images: Images, told: Told) -> Told:
     if listed is not None:
         for name in listed.roles.participants:
             key = images.column(name)
-            options.insert(0, (COLUMN + name, candidate_of(key).describe()))
+            options.insert(0, (COLUMN + name, candidate_of(key).describe("image")))
         if not listed.roles.participants:
             options.append((f"{COLUMN}NAME", "a column of the table that lists the images"))
     if isinstance(images.look, DicomLook) and images.header("participant").values:

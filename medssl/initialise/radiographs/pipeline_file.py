@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any, Final
 
-from medssl.initialise.pipeline_file import comment, flow, steps_for
-from medssl.initialise.radiographs.labels import prompts_for, targets_of
+from medssl.initialise.pipeline_file import comment, flow
 from medssl.initialise.radiographs.plan import StudyPlan
+from medssl.initialise.radiographs.stages_file import evaluation_lines, pretrain_lines
 from medssl.initialise.radiographs.trial import Trial
 from medssl.initialise.report import rule_text
 from medssl.initialise.secret import pseudonym_key
 
-_MIN_FITTED: Final = 10
+_WIDTH: Final = 100
+_SHOWN: Final = 3
+_SPARE: Final = 30
+_FEW: Final = 12
 _WHERE: Final = frozenset({"organ", "body", "region", "anatomy", "part", "modality"})
 _PRESETS: Final = {
     "convirt": "Published settings stand in configs/convirt.yaml",
@@ -24,7 +26,12 @@ _PRESETS: Final = {
 
 def render(plan: StudyPlan, trial: Trial) -> str:
     """The whole file."""
-    lines = [*_head(plan), *_ingest(plan, trial), *_pretrain(plan, trial), *_evaluate(plan)]
+    lines = [
+        *_head(plan),
+        *_ingest(plan, trial),
+        *pretrain_lines(plan, trial),
+        *evaluation_lines(plan),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -64,19 +71,20 @@ def _ingest(plan: StudyPlan, trial: Trial) -> list[str]:
             start = "      - " if place == 0 else "        "
             lines += _setting(start, key, value)
             if key == "manifest":
-                lines += _hints(plan)
+                lines += [*_spare(plan, value), *_hints(plan)]
     return [*lines, ""]
 
 
 def _setting(start: str, key: str, value: Any) -> list[str]:
     """A setting on one line, or with its labels and findings on lines of their own."""
     one = f"{start}{key}: {flow(value)}"
-    if len(one) <= 100 or not isinstance(value, dict):
+    if not isinstance(value, dict) or (key != "manifest" and len(one) <= _WIDTH):
         return [one]
     lines = [f"{start}{key}:"]
-    for name, inner in value.items():
+    # Labels come last: further ones stand below them as comments.
+    for name, inner in sorted(value.items(), key=lambda item: item[0] == "labels"):
         short = f"          {name}: {flow(inner)}"
-        if len(short) <= 100 or not isinstance(inner, dict):
+        if not isinstance(inner, dict) or (name != "labels" and len(short) <= _WIDTH):
             lines.append(short)
             continue
         lines.append(f"          {name}:")
@@ -87,7 +95,8 @@ def _setting(start: str, key: str, value: Any) -> list[str]:
 def _remarks(plan: StudyPlan, source: dict[str, Any], trial: Trial) -> dict[str, list[str]]:
     told = plan.relation.told
     assert told.chosen is not None
-    participant = [f"{told.chosen.describe()}: {rule_text(told.chosen)}"]
+    noun = "image" if plan.images is not None else "report"
+    participant = [f"{told.chosen.describe(noun)}: {rule_text(told.chosen)}"]
     if told.per_recording:
         participant += [
             "As answered, every study or file counts as another participant. If one person was",
@@ -133,183 +142,34 @@ def _hints(plan: StudyPlan) -> list[str]:
     listed = images.manifest if images is not None else None
     if listed is None:
         return []
-    lines = []
-    for name in listed.roles.times[:3]:
-        lines.append(
-            f"          # time: {comment(json.dumps(name, ensure_ascii=False))}    # days? add "
-            "time_backwards: true where smaller is later"
-        )
-    for one in plan.labels.spare[:20]:
-        said = comment(json.dumps(one.source, ensure_ascii=False))
-        lines.append(
-            f"          # labels: {one.label}: {said}    # {one.kind}, {one.missing} missing"
-        )
+    backwards = "time_backwards: true where smaller is later"
+    lines = [
+        f"          # time: {_quoted(name)}    # in days? add {backwards}"
+        for name in listed.roles.times[:_SHOWN]
+    ]
     for column in listed.table.columns:
         held = dict.fromkeys(cell for cell in listed.table.values(column) if cell)
         words = set(column.casefold().replace("_", " ").split())
-        if words & _WHERE and 2 <= len(held) <= 12 and column not in listed.roles.used:
-            said = comment(json.dumps({column: list(held)[:1]}, ensure_ascii=False))
-            others = ", ".join(list(held)[1:5])
-            lines.append(
-                f"          # where: {said}    # takes some rows; others: {comment(others)}"
-            )
+        if words & _WHERE and 2 <= len(held) <= _FEW and column not in listed.roles.used:
+            others = comment(", ".join(list(held)[1:5]))
+            said = _quoted({column: list(held)[:1]})
+            lines.append(f"          # where: {said}    # takes some rows; others: {others}")
     return lines
 
 
-def _pretrain(plan: StudyPlan, trial: Trial) -> list[str]:
-    sizes = plan.sizes
-    batch = sizes.batch_size(trial.kept)
-    lines = ["  pretrain:"]
-    lines += {"convirt": _convirt, "simclr": _simclr, "masked_language": _language}[plan.method](
-        plan
-    )
-    drawn = {"participant": "training participants", "study": "training studies"}[sizes.draw]
-    return [
-        *lines,
-        f"    batch_size: {batch}    # at most the {sizes.trained} {drawn} that are expected",
-        f"    steps: {steps_for(batch)}    # minutes on two cores; raise it until the monitored "
-        "effective rank settles",
-        "    optimiser: {learning_rate: 1.0e-3, schedule: cosine, warmup_steps: 20}",
-        "    checkpoint_every: 50",
-        "    monitor_every: 50",
-        "",
-    ]
-
-
-def _encoder(plan: StudyPlan) -> list[str]:
-    stem = "small" if plan.sizes.size <= 128 else "imagenet"
-    encoder = {"name": "resnet2d", "width": 16, "block": "basic", "blocks": [1, 1, 1, 1],
-               "stem": stem}  # fmt: skip
-    return [
-        f"    encoder: {flow(encoder)}    # small; ResNet-50: {{name: resnet2d}}",
-        f"    views: {{size: {plan.sizes.size}}}    # pixels; the five views as published for "
-        "ConVIRT",
-    ]
-
-
-_TEXT: Final = {
-    "name": "text_transformer", "vocabulary": 2000, "width": 64, "depth": 2, "heads": 2,
-    "tokens": 64,
-}  # fmt: skip
-
-
-def _convirt(plan: StudyPlan) -> list[str]:
-    pairs = {"level": "study", "partner": "report"}
-    if plan.sizes.draw == "study":
-        pairs["draw"] = "study"
-    return [
-        "    modality: radiograph",
-        "    # An image and a sentence of its study's report (arXiv 2010.00747)",
-        "    method: convirt",
-        *_encoder(plan),
-        "    head: {hidden: 128, out: 128, dropout: 0}",
-        f"    pairs: {flow(pairs)}",
-        "    partner:",
-        f"      encoder: {flow(_TEXT)}",
-    ]
-
-
-def _simclr(plan: StudyPlan) -> list[str]:
-    if plan.sizes.level == "participant":
-        pairs: dict[str, Any] = {"level": "participant"}
-        why = "A positive pair is two images of one participant; those with one are left out here."
-        other = "level: segment takes two views of one image, of everybody."
-    else:
-        pairs = {"level": "segment", "min_records": 1}
-        why = "A positive pair is two views of one image."
-        other = "level: participant takes two images of one participant."
-    return [
-        "    modality: radiograph",
-        "    method: simclr",
-        *_encoder(plan),
-        f"    # {why}",
-        f"    # {other}",
-        f"    pairs: {flow(pairs)}",
-    ]
-
-
-def _language(plan: StudyPlan) -> list[str]:
-    return [
-        "    modality: report",
-        "    # Guesses hidden words of reports: there are no images (arXiv 1810.04805)",
-        "    method: masked_language",
-        f"    encoder: {flow(_TEXT)}",
-        "    views: {draw: report}    # the whole report; sentence: one sentence a time",
-        "    pairs: {level: segment, min_records: 1}",
-    ]
-
-
-def _evaluate(plan: StudyPlan) -> list[str]:
-    lines = ["  embed: {}", ""]
-    if plan.method == "convirt":
-        lines += _zero_shot(plan)
-    targets = targets_of(plan.labels) + participant_targets(plan)
-    why = no_probe(plan, targets)
-    if why:
-        lines += [f"  # No probe: {why}. For example:", "  # probe:", "  #   targets:",
-                  "  #     - {name: finding, column: finding, kind: binary, level: record}"]  # fmt: skip
-    else:
-        lines += ["  probe:", "    # Linear probes of frozen embeddings, beside their baselines.",
-                  "    targets:"]  # fmt: skip
-        for target in targets:
-            lines += _target(target)
-        lines.append(f"    demographics: {flow(_demographics(plan))}    # the baseline to beat")
-    return [
-        *lines,
-        "",
-        "  # One page: leakage, duplicates, outliers, collapse, bias, privacy, shortcuts.",
-        "  # `fail_on: critical` ends the run with exit code 3 when it finds something critical.",
-        "  audit: {}",
-        "",
-        "  # The encoder again, with a model card that tells all of the above; ONNX on request.",
-        "  release: {}",
-    ]
-
-
-def _zero_shot(plan: StudyPlan) -> list[str]:
-    """Prompts for the labels that have some, and the true pairs."""
-    if plan.sizes.participants.get("test", 0) < 2:
-        return ["  # No zero_shot: too few participants to score.", ""]
-    prompts = prompts_for(plan.labels.yes or list(plan.labels.findings))
-    setting = f"    findings: {flow(prompts)}" if prompts else "    true_pairs: true"
-    return [
-        "  # Without training on labels: findings by prompts, and reports found by their images.",
-        "  zero_shot:",
-        setting,
-        "",
-    ]
-
-
-def _target(target: dict[str, Any]) -> list[str]:
-    one = f"      - {flow(target)}"
-    if len(one) <= 100:
-        return [one]
-    first, *rest = target.items()
-    return [f"      - {first[0]}: {flow(first[1])}",
-            *(f"        {key}: {flow(value)}" for key, value in rest)]  # fmt: skip
-
-
-def _demographics(plan: StudyPlan) -> list[str]:
-    kept = plan.labels.labels
-    kept += [one.label for one in plan.people.offers] if plan.people is not None else []
-    return [name for name in ("age", "sex") if name in kept]
-
-
-def participant_targets(plan: StudyPlan) -> Sequence[dict[str, Any]]:
-    """Age and sex from a table of participants or from headers."""
-    from medssl.initialise.pipeline_file import probe_targets
-
-    if plan.people is None:
+def _spare(plan: StudyPlan, manifest: dict[str, Any]) -> list[str]:
+    """Further labels of images, as comments below those that are kept."""
+    if not plan.labels.spare:
         return []
-    return [one for one in probe_targets(plan.people) if plan.labels.offer(one["name"]) is None]
+    lines = [] if "labels" in manifest else ["          # labels:"]
+    for one in plan.labels.spare[:_SPARE]:
+        note = f"{one.kind}, {one.missing} missing"
+        if one.label in plan.labels.infinite:
+            note += f"; for inf and -inf add infinite: [{one.label}]"
+        lines.append(f"            # {one.label}: {_quoted(one.source)}    # {note}")
+    return lines
 
 
-def no_probe(plan: StudyPlan, targets: Sequence[dict[str, Any]]) -> str:
-    """Why there is no probe stage; empty when there is."""
-    if not targets:
-        return "no label was found that most images have; give labels and targets"
-    counts = plan.sizes.participants
-    fitted = counts.get("train", 0) + counts.get("validation", 0)
-    if fitted < _MIN_FITTED or counts.get("test", 0) < 2:
-        return f"{fitted} participants to fit on and {counts.get('test', 0)} to score"
-    return ""
+def _quoted(value: Any) -> str:
+    """JSON is YAML on one line, and keeps names with line breaks on it."""
+    return comment(json.dumps(value, ensure_ascii=False))

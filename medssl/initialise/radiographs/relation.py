@@ -152,13 +152,13 @@ def _study_of(images: Images, answer: str | None, told: Told) -> tuple[Key | Non
     if answer is not None:
         return _answered_study(images, answer), "as answered"
     listed = images.manifest
+    if isinstance(images.look, DicomLook) and images.header("study").values:
+        return images.header("study"), "the headers tell studies"
     if listed is not None and listed.roles.study:
         return images.column(listed.roles.study), "the table tells studies"
     layout = known_layout(images.paths)
     if layout is not None and (key := pattern_key(images.paths, layout.study)).covers >= _USUAL:
         return key, f"named as in {layout.name}"
-    if isinstance(images.look, DicomLook) and images.header("study").values:
-        return images.header("study"), "the headers tell studies"
     if listed is not None and listed.roles.visit and told.by_manifest and told.chosen:
         people = str(told.chosen.rule.config["participant"])
         return images.column(people, listed.roles.visit), "the table counts visits"
@@ -341,7 +341,7 @@ def _tell_rows(reports: Reports, answer: str | None) -> Told:
     grouped = [key for key in reports.keys if len(key.said) == 1 and key.covers >= _USUAL
                and 1 < len(key.values) < reports.count]  # fmt: skip
     named = [reports.column(name) for name in people] or grouped[:_SHOWN]
-    options = [(key.answer("participant"), candidate_of(key).describe().replace("recording", "row"))
+    options = [(key.answer("participant"), candidate_of(key).describe("row"))
                for key in named]  # fmt: skip
     each = f"each of {reports.count:,} rows is another participant's"
     text = "no column is called like one of participants; a wrong rule makes splits leak"

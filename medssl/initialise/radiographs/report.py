@@ -1,4 +1,4 @@
-"""What was found and chosen of images and reports, in lines; patterns and counts, no identifiers."""
+"""What was found and chosen of images and reports, in lines: patterns and counts, no names."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from medssl.initialise.radiographs.sides import Images, Reports
 from medssl.initialise.radiographs.trial import Trial
 from medssl.initialise.report import rule_text
 
+_SHOWN = 8
 _LAYOUTS = {"openi": "XML of the Open-I kind", "mimic": "text of the MIMIC kind",
             "plain": "plain text"}  # fmt: skip
 
@@ -158,10 +159,9 @@ def _participants(told: Told, looked: int, noun: str) -> list[str]:
     one = told.chosen
     if one is None:
         return [f"participants by {rule_text(other)}: "
-                f"{other.describe().replace('recording', noun)}?"
+                f"{other.describe(noun)}?"
                 for other in told.others[:4]]  # fmt: skip
-    said = one.describe().replace("recording", noun)
-    lines = [f"participants: {said} ({rule_text(one)}; {told.why})"]
+    lines = [f"participants: {one.describe(noun)} ({rule_text(one)}; {told.why})"]
     untold = looked - one.rule.counts.total()
     if untold > 0:
         lines.append(f"participants: {plural(untold, noun)} match no participant and will stand "
@@ -175,7 +175,9 @@ def label_lines(plan: StudyPlan) -> list[str]:
     lines = []
     if labels.people or labels.records:
         people = ", ".join(one.describe() for one in labels.people)
-        records = ", ".join(one.describe() for one in labels.records)
+        records = ", ".join(one.describe() for one in labels.records[:_SHOWN])
+        more = len(labels.records) - _SHOWN
+        records += f" and {more} more" if more > 0 else ""
         kept = [f"of participants: {people}" if people else "", f"of images: {records}"
                 if records else ""]  # fmt: skip
         lines.append(f"labels {'; '.join(filter(None, kept))}")

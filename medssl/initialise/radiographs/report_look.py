@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
+from medssl.initialise import text_kinds
 from medssl.initialise.listing import spread, suffix
 from medssl.text.decoding import decode_text
 from medssl.text.errors import TextError
@@ -19,8 +20,10 @@ from medssl.text.report import TEXT, Report
 
 Layout = Literal["openi", "mimic", "plain"]
 
-MAX_FILES: Final = 60
+MAX_FILES: Final = 200
 """Files of each extension that are looked into."""
+_FEW: Final = 8
+"""Those of them that are looked into first."""
 _MAX_BYTES: Final = 256 << 10
 """Longer ones are no reports."""
 _MIMIC: Final = re.compile(r"\A\s*FINAL (?:REPORT|ADDENDUM)|\n {1,40}FINAL REPORT")
@@ -53,8 +56,8 @@ class ReportLook:
     @property
     def sections(self) -> Counter[str]:
         """How many of the reports read have which section."""
-        return Counter(name for one in self.texts.values()
-                       for name in dict.fromkeys(section.name for section in one.sections))  # fmt: skip
+        named = ({section.name for section in one.sections} for one in self.texts.values())
+        return Counter(name for names in named for name in sorted(names))
 
     @property
     def section(self) -> str | None:
@@ -94,9 +97,20 @@ def look_at_reports(folder: Path, paths: Sequence[str]) -> ReportLook | None:
 
 
 def _look(folder: Path, paths: tuple[str, ...], *, xml: bool) -> ReportLook | None:
+    # Files of numbers are told by a few of those that the look at signals opens too.
+    few = spread(spread(paths, text_kinds.MAX_FILES), _FEW)
+    if len(paths) > _FEW and _opened(folder, tuple(few), few, xml=xml) is None:
+        return None
+    return _opened(folder, paths, spread(paths, MAX_FILES), xml=xml)
+
+
+def _opened(
+    folder: Path, paths: tuple[str, ...], chosen: Sequence[str], *, xml: bool
+) -> ReportLook | None:
+    """What some of the files tell; None when most are no reports."""
     found = ReportLook(paths, "openi" if xml else "plain")
     mimic = other = 0
-    for path in spread(paths, MAX_FILES):
+    for path in chosen:
         found.opened += 1
         try:
             data = _bytes(folder, path)

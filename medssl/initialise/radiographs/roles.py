@@ -17,14 +17,17 @@ from medssl.text.headers import SPELLINGS, canonical_name
 
 _PEOPLE: Final = frozenset({"patient", "participant", "subject", "person", "case", "proband"})
 _NUMBERS: Final = frozenset({"id", "ids", "no", "nr", "num", "number", "code", "key", "uid", "deid",
-                             "anon", "pseudo", "hash", "the"})  # fmt: skip
-_STUDIES: Final = frozenset({"study", "studies", "exam", "examination", "accession", "instance"})
+                             "anon", "pseudo", "hash", "instance"})  # fmt: skip
+_STUDIES: Final = frozenset({"study", "studies", "exam", "examination", "accession"})
 _VISITS: Final = frozenset({"visit", "followup", "timepoint", "session"})
 _SITES: Final = frozenset({"site", "hospital", "institution", "centre", "center"})
 _MANY_SITES: Final = 50
+_COUNTED: Final = frozenset({"offset", "day", "days"})
 _USUAL: Final = 0.9
-_TEXT_NAMES: Final = frozenset({"report", "reports", "text", "note", "notes", "narrative", "caption",
-                                "description", "conclusion", "question"})  # fmt: skip
+_TEXT_NAMES: Final = frozenset(
+    {"report", "reports", "text", "note", "notes", "narrative", "caption", "description",
+     "conclusion", "question"}
+)  # fmt: skip
 _WORDS: Final = 4
 """Words of a usual cell of text; fewer where the column is called like one."""
 _CELLS: Final = 2000
@@ -82,7 +85,7 @@ def roles_of(table: Table, *, files: str | None = None) -> Roles:
     filled = [name for name in columns if len(cells[name]) >= _USUAL * rows]
     texts = [name for name in columns if _is_text(name, cells[name])]
     texts.sort(key=lambda name: -sum(map(len, cells[name])))
-    sections = {}
+    sections: dict[str, str] = {}
     for name in texts:
         section = section_of(name)
         if section is not None:
@@ -176,13 +179,9 @@ def _time(
             dated.append(name)
         elif not _all_times(values, "days"):
             continue
-        elif words <= {"offset", "day", "days", "study", "since"} and words & {
-            "offset",
-            "day",
-            "days",
-        }:
+        elif words <= _COUNTED | {"study", "since"} and words & _COUNTED:
             counted.append(name)
-        elif words & {"offset", "day", "days"}:
+        elif words & _COUNTED:
             maybe.append(name)
     if len(dated) == 1:
         return dated[0], "datetime", ()
@@ -190,7 +189,7 @@ def _time(
         return counted[0], "days", ()
     if visit is not None and not dated and not counted and _all_times(cells[visit], "days"):
         return visit, "order", ()
-    return None, "days", tuple([*dated, *counted, *maybe])
+    return None, "days", (*dated, *counted, *maybe)
 
 
 def _all_times(cells: Collection[str], unit: TimeUnit) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 
 from medssl.errors import ConfigError
@@ -26,7 +25,7 @@ from medssl.initialise.radiographs.labels import (
     targets_of,
 )
 from medssl.initialise.radiographs.listings import find_image_table
-from medssl.initialise.radiographs.pipeline_file import participant_targets, render
+from medssl.initialise.radiographs.pipeline_file import render
 from medssl.initialise.radiographs.plan import StudyPlan
 from medssl.initialise.radiographs.relation import Relation, relate
 from medssl.initialise.radiographs.report import (
@@ -38,6 +37,7 @@ from medssl.initialise.radiographs.report import (
 from medssl.initialise.radiographs.sides import Images, Reports, find_report_table
 from medssl.initialise.radiographs.sizing import Sizes, choose_pixels, choose_sizes
 from medssl.initialise.radiographs.sources import sources_of
+from medssl.initialise.radiographs.stages_file import participant_targets
 from medssl.initialise.radiographs.trial import try_files
 from medssl.initialise.radiographs.views import tell_views
 from medssl.initialise.writing import default_root, write
@@ -134,7 +134,7 @@ def _counted(images: Images | None, reports: Reports | None) -> tuple[int, int]:
         assert reports is not None
         return reports.count, reports.count
     total = len(images.paths)
-    return (len(images.look.opened) if isinstance(images.look, DicomLook) else total), total
+    return (len(images.look.told) if isinstance(images.look, DicomLook) else total), total
 
 
 def _about_slices(images: Images | None, answers: Answers) -> list[Question]:
@@ -184,17 +184,15 @@ def _plan(
 def _labels(images: Images | None, reports: Reports | None, relation: Relation) -> ImageLabels:
     labels = ImageLabels()
     belonging = relation.images
-    if images is not None and images.table is not None and belonging is not None:
-        if not images.table.several:
-            skip = set(belonging.participant.said if belonging.participant.kind == "column" else ())
-            skip |= set(belonging.study.said if belonging.study is not None else ())
-            labels = labels_of_images(
-                images.table, images.paths, belonging.participant.told, skip=skip
-            )
-            if belonging.participant.kind != "column":
-                labels.people, labels.records = [], [*labels.people, *labels.records]
+    listed = images.table if images is not None else None
+    if images is not None and listed is not None and belonging is not None and not listed.several:
+        skip = set(belonging.participant.said if belonging.participant.kind == "column" else ())
+        skip |= set(belonging.study.said if belonging.study is not None else ())
+        labels = labels_of_images(listed, images.paths, belonging.participant.told, skip=skip)
+        if belonging.participant.kind != "column":
+            labels.people, labels.records = [], [*labels.people, *labels.records]
     if reports is not None and not labels.yes:
-        labels.findings = findings_of(reports.texts)
+        labels.findings = findings_of(reports.texts, reports.count)
     return labels
 
 
@@ -234,7 +232,20 @@ def _sizes(plan: StudyPlan, *, scored: bool) -> Sizes:
     if relation.join is not None and plan.reports is not None:
         paired = [name in relation.join.shared for name in relation.join.image.told]
         usable *= plan.reports.read
+    refused = _refused(plan.images, answers)
+    told = relation.images.participant.told
+    people = [None if path in refused else name
+              for path, name in zip(plan.images.paths, told, strict=True)]  # fmt: skip
     return choose_sizes(
-        relation.images.participant.told, study.told if study is not None else None, paired,
+        people, study.told if study is not None else None, paired,
         pixels=pixels, usable=usable, group=plan.name, scored=scored,
     )  # fmt: skip
+
+
+def _refused(images: Images, answers: Answers) -> set[str]:
+    """Images whose headers say that they will be left out."""
+    look = images.look
+    if not isinstance(look, DicomLook):
+        return set()
+    burned = look.burned_in if answers.burned_in != "keep" else set()
+    return burned | (look.coloured if answers.colour != "convert" else set())

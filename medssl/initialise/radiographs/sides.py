@@ -78,7 +78,9 @@ class Images:
         if self.manifest is not None:
             listed = self.manifest
             named = dict.fromkeys((listed.roles.study, listed.file, *listed.table.columns))
-            columns = [(name,) for name in named if name and name not in listed.roles.texts]
+            columns: list[tuple[str, ...]] = [
+                (name,) for name in named if name and name not in listed.roles.texts
+            ]
             if listed.roles.visit and len(listed.roles.participants) == 1:
                 columns.insert(0, (listed.roles.participants[0], listed.roles.visit))
             found += [self.column(*names) for names in columns]
@@ -176,7 +178,9 @@ class Reports:
         assert self.rows is not None
         roles = self.rows.roles
         named = dict.fromkeys((roles.study, *self.rows.table.columns))
-        columns = [(name,) for name in named if name and name not in roles.texts]
+        columns: list[tuple[str, ...]] = [
+            (name,) for name in named if name and name not in roles.texts
+        ]
         if roles.visit and len(roles.participants) == 1:
             columns.insert(0, (roles.participants[0], roles.visit))
         found = [self.column(*names) for names in columns]

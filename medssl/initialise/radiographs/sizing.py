@@ -112,8 +112,9 @@ def choose_sizes(
     if len(able) < MIN_PARTICIPANTS:
         what = {"study": "an image with a report", "participant": "two images"}.get(level, "a file")
         msg = (
-            f"{len(able)} of {len(counts)} participant(s) have {what} that can be used: pretraining "
-            f"needs at least {MIN_PARTICIPANTS}, and hundreds to be of use; nothing was written"
+            f"{len(able)} of {len(counts)} participant(s) have {what} that can be used: "
+            f"pretraining needs at least {MIN_PARTICIPANTS}, and hundreds to be of use; nothing "
+            "was written"
         )
         raise ConfigError(msg)
     split, splits = choose_split(list(counts), able, group, scored=scored)

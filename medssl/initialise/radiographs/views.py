@@ -10,7 +10,7 @@ from medssl.ingest.radiographs.views import canonical_view
 from medssl.initialise.answers import COLUMN, HEADER, NONE, PATTERN
 from medssl.initialise.radiographs.sides import Images
 
-_WORDS: Final = r"(?i)(?:^|[/_. -])(?P<view>frontal|lateral|pa|ap)(?=[/_. -])"
+_WORDS: Final = r"(?i)(?:^|[/_. -])(?P<view>frontal|lateral|lat|pa|ap)(?=[/_. -])"
 _USUAL: Final = 0.9
 
 

@@ -83,7 +83,9 @@ def test_what_is_known_is_found_beside_chance_and_untrained_models(scored: Score
     label = scored.labels["effusion"].to_numpy()
     there = np.isfinite(label)
     each = [
-        roc_auc_score(label[there], one.images[there, 0] / np.linalg.norm(one.images[there], axis=1))
+        roc_auc_score(
+            label[there], one.images[there, 0] / np.linalg.norm(one.images[there], axis=1)
+        )
         for one in untrained
     ]
     assert random.interval.value == pytest.approx(np.mean(each), abs=0.03)
@@ -128,7 +130,10 @@ def test_a_gap_is_told_where_images_and_reports_lie_apart(scored: Scored) -> Non
     less = replace(scored, images=few, pairs=_only(scored, few), labels=scored.labels.iloc[:6])
     theirs = found.reports[np.isin(scored.reports, less.reports)]
     scores = evaluate(
-        less, replace(found, images=found.images[:6], reports=theirs), questions=(), statistics=QUICK
+        less,
+        replace(found, images=found.images[:6], reports=theirs),
+        questions=(),
+        statistics=QUICK,
     )
     assert scores.gap is None
     assert any("fewer than 10 participants" in note for note in scores.notes)

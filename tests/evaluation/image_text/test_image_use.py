@@ -86,6 +86,12 @@ def test_chance_with_true_images_is_named() -> None:
     found = image_use(answers, rng.integers(0, 2, COUNT), PEOPLE, replicates=200)
     assert found.verdict != "depends"
     assert "not above chance" in found.sentence
+    # A score that is surely below chance gains nothing from the image, and says what is wrong.
+    answers, truth = yes_or_no(1.0, 0.0)
+    upside_down = image_use(answers, 1 - truth, PEOPLE, replicates=200)
+    assert upside_down.verdict == "does not depend"
+    assert "as much or more" in upside_down.sentence
+    assert "below chance: it points the wrong way" in upside_down.sentence
 
 
 def test_conditions_that_do_not_fit_are_refused() -> None:

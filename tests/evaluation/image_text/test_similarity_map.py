@@ -110,6 +110,9 @@ def test_a_picture_is_written(tmp_path: Path) -> None:
     # A map of one value has no contours, and is drawn all the same.
     draw_map(image, np.zeros((4, 4)), "Nothing.", tmp_path / "flat.png", limits=(-1, 1))
     assert (tmp_path / "flat.png").stat().st_size > 1000
+    # A map of one place differs by rounding alone once it is brought to the image's size.
+    draw_map(image, np.full((1, 1), 0.1), "Everywhere.", tmp_path / "place.png")
+    assert (tmp_path / "place.png").stat().st_size > 1000
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:

@@ -119,6 +119,25 @@ def test_baselines_stand_beside_with_paired_differences(
     assert len(table.to_pandas()) == len(table.rows)
 
 
+def test_several_seeds_of_a_baseline_give_the_mean_of_their_aurocs(
+    case: tuple[pd.DataFrame, pd.DataFrame, np.ndarray],
+) -> None:
+    scores, labels, people = case
+    seeds = np.random.default_rng(1).normal(size=(len(people), 3)) + labels[["Edema"]].to_numpy()
+    names = ["Edema"]
+    table = zero_shot_table(
+        scores[names], labels[names], people, replicates=200,
+        baselines={"untrained": {"Edema": seeds}, "first": {"Edema": seeds[:, 0]}},
+    )  # fmt: skip
+    each = [roc_auc_score(labels["Edema"], seed) for seed in seeds.T]
+    several, one = table.row("Edema", "untrained").interval, table.row("Edema", "first").interval
+    assert several.value == pytest.approx(np.mean(each))
+    assert one.value == pytest.approx(each[0])
+    assert several.high - several.low < one.high - one.low
+    with pytest.raises(StageError, match="one of each per image"):
+        zero_shot_table(scores, labels, people, baselines={"cube": dict.fromkeys(scores, seeds.T)})
+
+
 def test_what_does_not_belong_together_is_refused(
     case: tuple[pd.DataFrame, pd.DataFrame, np.ndarray],
 ) -> None:
