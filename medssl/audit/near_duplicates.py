@@ -1,4 +1,4 @@
-"""Audit: is one signal, shifted, scaled or resampled, stored under two participants?"""
+"""Audit: is one signal or image, slightly changed, stored under two participants?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from medssl.audit.findings import Finding, Pair, Severity, Table, plural
-from medssl.audit.matching import FLOOR, Match, copy_threshold, nearest_matches
+from medssl.audit.image_matching import CEILING as IMAGE_CEILING
+from medssl.audit.image_matching import nearest_images, read_thumbnails
+from medssl.audit.matching import CEILING, FLOOR, Match, copy_threshold, nearest_matches
+from medssl.audit.nouns import NOUNS
+from medssl.audit.shared_reports import shared_reports
 from medssl.evaluation.units import spread_rows
 from medssl.store.schema import CHANNELS, CONTENT_DIGEST, MODALITY, PARTICIPANT, RATE, RECORD, SHAPE
 from medssl.types import Kind, Modality
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from medssl.types import Rows
 
 AUDIT: Final = "near_duplicates"
+COMPARED: Final = (Kind.WAVEFORM, Kind.IMAGE, Kind.TEXT)
 SHOWN: Final = 50
 """Pairs listed in the table; all are named in `records`."""
 
@@ -34,10 +39,12 @@ def near_duplicates(
     tolerance: float = 0.125,
     max_records: int = 10_000,
 ) -> list[Finding]:
-    """Look for waveforms of different participants that are copies of one recording.
+    """Look for waveforms and images of different participants that are copies of one.
 
-    Only waveforms of one modality, shape, rate and set of channels are compared. Pairs that are
-    equal to the last bit are left to `exact_duplicates`.
+    Waveforms may be shifted, scaled, resampled or noisy; only those of one modality, shape, rate
+    and set of channels are compared. Images may be resized, compressed anew, of other brightness or
+    cropped by a few per cent; all of a modality are compared. Pairs that are equal to the last bit
+    are left to `exact_duplicates`. Reports that say the same are counted (`shared_reports`).
 
     Args:
         store: The store.
@@ -46,21 +53,25 @@ def near_duplicates(
         kept: Rows that a reduction kept; None when all are in use.
         expected_false: Records wrongly called copies in a modality without any; see
             `medssl.audit.matching.copy_threshold`.
-        tolerance: Largest lag at which copies are found, as a fraction of the segment.
+        tolerance: Largest lag at which copies of waveforms are found, as a fraction of the segment.
         max_records: Most records compared in a modality: of more, every participant gives an
             equal number, evenly spaced.
 
     Returns:
-        One finding for each modality that has waveforms of two or more participants.
+        One finding for each modality that has waveforms, images or reports of two or more
+        participants.
     """
     modalities = store.column(MODALITY, rows).astype(str)
     findings = []
     for name in sorted(set(modalities.tolist())):
-        if Modality(name).kind is not Kind.WAVEFORM:
-            continue
         of_modality = rows[modalities == name]
         people = store.column(PARTICIPANT, of_modality).astype(str)
-        if len(set(people.tolist())) < 2:
+        if Modality(name).kind not in COMPARED or len(set(people.tolist())) < 2:
+            continue
+        if Modality(name).kind is Kind.TEXT:
+            findings += shared_reports(
+                store, of_modality, audit=AUDIT, modality=name, splits=splits
+            )
             continue
         compared = of_modality[spread(people, max_records)]
         copies = find_copies(store, compared, expected_false=expected_false, tolerance=tolerance)
@@ -88,12 +99,24 @@ def spread(people: np.ndarray, limit: int) -> np.ndarray:
 def find_copies(
     store: Store, rows: Rows, *, expected_false: float, tolerance: float
 ) -> tuple[dict[tuple[int, int], Match], float, float]:
-    """Pairs of rows that are copies, the threshold of the ratio, and the smallest other ratio."""
-    matches = [
-        match for group in _comparable(store, rows) for match in _matches(store, group, tolerance)
-    ]
-    ratios = np.array([match.ratio for match in matches])
-    threshold = copy_threshold(ratios, expected_false=expected_false)
+    """Pairs of rows that are copies, the threshold of the ratio, and the smallest other ratio.
+
+    Args:
+        store: The store.
+        rows: Waveforms or images of one modality.
+        expected_false: See `copy_threshold`.
+        tolerance: Largest lag, as a fraction of the segment.
+    """
+    images = Modality(store.column(MODALITY, rows[:1])[0]).kind is Kind.IMAGE
+    if images:
+        matches = _image_matches(store, rows)
+    else:
+        groups = _comparable(store, rows)
+        matches = [match for group in groups for match in _matches(store, group, tolerance)]
+    threshold = copy_threshold(
+        np.array([match.ratio for match in matches]), expected_false=expected_false,
+        ceiling=IMAGE_CEILING if images else CEILING,
+    )  # fmt: skip
     digests = store.column(CONTENT_DIGEST)
     copies: dict[tuple[int, int], Match] = {}
     nearest = np.inf
@@ -113,9 +136,18 @@ def _matches(store: Store, rows: Rows, tolerance: float) -> list[Match]:
         return store.read(rows[positions])
 
     people = store.column(PARTICIPANT, rows).astype(str)
+    return _at_rows(nearest_matches(read, people, tolerance=tolerance), rows)
+
+
+def _image_matches(store: Store, rows: Rows) -> list[Match]:
+    people = store.column(PARTICIPANT, rows).astype(str)
+    return _at_rows(nearest_images(read_thumbnails(store, rows), people), rows)
+
+
+def _at_rows(matches: list[Match], rows: Rows) -> list[Match]:
     return [
         replace(match, position=int(rows[match.position]), partner=int(rows[match.partner]))
-        for match in nearest_matches(read, people, tolerance=tolerance)
+        for match in matches
     ]
 
 
@@ -147,44 +179,41 @@ def _judge(
         if used.issuperset(pair) and splits.get(people[pair[0]]) != splits.get(people[pair[1]])
     ]
     involved = sorted({people[row] for pair in copies for row in pair})
+    kind = Modality(modality).kind
+    noun = NOUNS[kind]
     if copies:
         severity = Severity.CRITICAL if crossing else Severity.WARNING
         where = f", {len(crossing)} across splits" if crossing else ""
         title = (
-            f"{modality}: {plural(len(copies), 'pair')} of nearly identical signals under two "
+            f"{modality}: {plural(len(copies), 'pair')} of nearly identical {noun}s under two "
             f"participants{where}"
         )
         advice = (
-            "Look at the overlaid pair: if it is one recording, find out whose it is, remove the "
-            "other copy, and score again."
+            "Look at the pair that is drawn: if it is one recording, find out whose it is, remove "
+            "the other copy, and score again."
         )
     else:
         severity = Severity.OK
-        title = f"{modality}: no two participants share a nearly identical signal"
+        title = f"{modality}: no two participants share a nearly identical {noun}"
         advice = "Nothing to do."
     ranked = sorted(copies.items(), key=lambda item: item[1].ratio)[:SHOWN]
     lags = [match.lag * (1 if match.position == a else -1) for (a, _), match in ranked]
+    rows_of_table = [
+        (
+            f"{people[a]}, {people[b]}",
+            f"{splits.get(people[a], 'none')}, {splits.get(people[b], 'none')}",
+            f"{names[a]}, {names[b]}",
+            round(match.distance, 5),
+            round(match.ratio, 4),
+            *((round(lag / rates[a], 4),) if kind is Kind.WAVEFORM else ()),
+        )
+        for ((a, b), match), lag in zip(ranked, lags, strict=True)
+    ]
+    columns = ("participants", "splits", "records", "distance", "ratio", "lag (s)")
     table = Table(
         title="Pairs",
-        columns=(
-            "participants",
-            "splits",
-            "records",
-            "distance",
-            "ratio",
-            "lag (s)",
-        ),
-        rows=tuple(
-            (
-                f"{people[a]}, {people[b]}",
-                f"{splits.get(people[a], 'none')}, {splits.get(people[b], 'none')}",
-                f"{names[a]}, {names[b]}",
-                round(match.distance, 5),
-                round(match.ratio, 4),
-                round(lag / rates[a], 4),
-            )
-            for ((a, b), match), lag in zip(ranked, lags, strict=True)
-        ),
+        columns=columns if kind is Kind.WAVEFORM else columns[:-1],
+        rows=tuple(rows_of_table),
         identifies=True,
     )
     part = f"{len(rows):,} of {n_all:,} records compared. " if len(rows) < n_all else ""
@@ -192,14 +221,13 @@ def _judge(
         audit=AUDIT,
         severity=severity,
         title=title,
-        measure="pairs of signals",
+        measure=f"pairs of {noun}s",
         value=len(copies),
         threshold=1,
         n_participants=len(set(people[rows].tolist())),
         n_records=len(rows),
         detail=(
-            f"{part}Distance is 1 - correlation of first differences at the best lag; a pair is "
-            f"a copy when it is less than {threshold:.3g} times as far apart as the next nearest "
+            f"{part}Distance is {DISTANCES[kind]}; a pair is a copy when it is less than {threshold:.3g} times as far apart as the next nearest "
             f"participants, or nearer than {FLOOR:g}. The nearest pair that is not one has a "
             f"ratio of {nearest:.3g}."
         ),

@@ -3,30 +3,10 @@
 import pytest
 import torch
 
-WORDS = [
-    "there",
-    "is",
-    "a",
-    "small",
-    "left",
-    "right",
-    "pleural",
-    "effusion",
-    "no",
-    "nodule",
-    "seen",
-    "heart",
-    "size",
-    "normal",
-    "bones",
-    "are",
-    "intact",
-    "lungs",
-    "clear",
-    ".",
-    ",",
-    "[unused1]",
-]
+WORDS = """
+there is a small left right pleural effusion no nodule seen heart size normal bones are intact
+lungs clear . , [unused1]
+"""
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +17,7 @@ def bert_folder(tmp_path_factory):
         import transformers
 
         folder = tmp_path_factory.mktemp("bert")
-        words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(WORDS)]
+        words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(WORDS.split())]
         torch.manual_seed(3)
         config = transformers.BertConfig(
             vocab_size=len(words), hidden_size=16, num_hidden_layers=layers,

@@ -202,7 +202,7 @@ def chosen_lines(plan: StudyPlan, trial: Trial) -> list[str]:
     """What was chosen."""
     sizes = plan.sizes
     methods = {
-        "convirt": "images and their reports: convirt, with zero_shot",
+        "convirt": "images and their reports: convirt",
         "simclr": f"images alone: simclr, pairs of level {sizes.level}",
         "masked_language": "reports alone: masked_language",
     }
