@@ -162,7 +162,10 @@ def labels_by_metadata(inputs: AuditInputs) -> Iterator[Call]:
 def encoded_scores(inputs: AuditInputs) -> Iterator[Call]:
     """Scores of each target from the records themselves, through the encoder."""
     for scores in recorded_scores(inputs):
-        yield call(scores.predict, scores.segments, scores.participants, target=scores.target)
+        yield call(
+            scores.predict, scores.records, scores.participants,
+            target=scores.target, encode=scores.encode, extents=scores.extents,
+        )  # fmt: skip
 
 
 def image_uses(inputs: AuditInputs) -> Iterator[Call]:

@@ -1,4 +1,4 @@
-"""Audit: is the same signal stored twice, and under two participants?"""
+"""Audit: is the same signal or image stored twice, and under two participants?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from medssl.audit.findings import Finding, Pair, Severity, Table, plural
-from medssl.store.schema import CONTENT_DIGEST, PARTICIPANT, QUALITY, RECORD
+from medssl.audit.nouns import article, noun_of
+from medssl.store.schema import CONTENT_DIGEST, MODALITY, PARTICIPANT, QUALITY, RECORD
+from medssl.types import Kind, Modality
 
 if TYPE_CHECKING:
     from medssl.store import Store
@@ -24,8 +26,9 @@ def exact_duplicates(
 ) -> list[Finding]:
     """Group records by the digest of their content.
 
-    Only the index is read, but for the groups whose quality is 0: one record of each is looked at,
-    because constant signals are equal without saying anything about whose they are.
+    Only the index is read, but for the groups whose quality is 0 or unknown: one record of each is
+    looked at, because constant signals and images are equal without saying anything about whose
+    they are. Reports are left to `near_duplicates`: many people are told the same.
 
     Args:
         store: The store.
@@ -35,8 +38,13 @@ def exact_duplicates(
 
     Returns:
         One finding on duplicates across participants (critical when copies in use stand in two
-        splits) and one on duplicates inside participants.
+        splits) and one on duplicates inside participants; none where there are reports alone.
     """
+    kinds = {name: Modality(name).kind for name in set(store.column(MODALITY, rows).tolist())}
+    texts = [name for name, kind in kinds.items() if kind is Kind.TEXT]
+    rows = rows[~np.isin(store.column(MODALITY, rows).astype(str), texts)]
+    if len(rows) == 0:
+        return []
     digests = store.column(CONTENT_DIGEST, rows)
     people = store.column(PARTICIPANT, rows).astype(str)
     groups = _groups(digests)
@@ -45,10 +53,10 @@ def exact_duplicates(
     used = np.isin(rows, kept) if kept is not None else np.ones(len(rows), dtype=bool)
     inside = sum(_repeats(people[group[used[group]]]) for group in groups)
     names = store.column(RECORD, rows).astype(str)
-    n_participants = len(set(people.tolist()))
+    noun, n_participants = noun_of(store, rows), len(set(people.tolist()))
     return [
-        _across(across, people=people, names=names, splits=splits, used=used),
-        _inside(inside, n_records=int(used.sum()), n_participants=n_participants),
+        _across(across, noun, people=people, names=names, splits=splits, used=used),
+        _inside(inside, noun, n_records=int(used.sum()), n_participants=n_participants),
     ]
 
 
@@ -66,7 +74,7 @@ def _repeats(people: np.ndarray) -> int:
 
 def _is_constant(store: Store, rows: Rows) -> bool:
     quality = store.column(QUALITY, rows[:1])[0]
-    if quality is None or quality != 0:
+    if quality > 0:  # unknown is no number
         return False
     data = store.read_record(int(rows[0]))
     return isinstance(data, np.ndarray) and bool(np.all(data == data.reshape(-1)[:1]))
@@ -74,6 +82,7 @@ def _is_constant(store: Store, rows: Rows) -> bool:
 
 def _across(
     groups: list[np.ndarray],
+    noun: str,
     *,
     people: np.ndarray,
     names: np.ndarray,
@@ -85,22 +94,22 @@ def _across(
     crossing = [g for g in in_use if len({splits.get(p, "") for p in people[g].tolist()}) > 1]
     open_ = [group for group in in_use if len(set(people[group].tolist())) > 1]
     if not groups:
-        severity, title = Severity.OK, "No two participants share an identical signal"
+        severity, title = Severity.OK, f"No two participants share an identical {noun}"
         advice = "Nothing to do."
     else:
         severity = Severity.CRITICAL if crossing else Severity.WARNING
         state = f", {len(crossing)} across splits" if crossing else ""
         state = state if open_ else ", no longer used under both after the reduction"
         title = (
-            f"{plural(len(groups), 'signal')} stored under more than one participant "
+            f"{plural(len(groups), noun)} stored under more than one participant "
             f"({plural(len(involved), 'participant')}{state})"
         )
         advice = (
-            "Find out in the source whose signal it is and remove the other copies from the raw "
-            "data: until then one of the participants has a signal with another's labels."
+            f"Find out in the source whose {noun} it is and remove the other copies from the raw "
+            f"data: until then one of the participants has {article(noun)} with another's labels."
         )
     table = Table(
-        title="Identical signals",
+        title=f"Identical {noun}s",
         columns=("participants", "splits", "records"),
         rows=tuple(
             (
@@ -116,12 +125,12 @@ def _across(
         audit=AUDIT,
         severity=severity,
         title=title,
-        measure="signals under more than one participant",
+        measure=f"{noun}s under more than one participant",
         value=len(groups),
         threshold=1,
         n_participants=len(set(people.tolist())),
         n_records=len(names),
-        detail="Equal content digests in the store's index; constant signals are left out.",
+        detail="Equal content digests in the store's index; constant ones are left out.",
         advice=advice,
         participants=tuple(involved),
         records=tuple(name for group in groups for name in names[group].tolist()),
@@ -136,19 +145,19 @@ def _pair(group: np.ndarray, *, people: np.ndarray, names: np.ndarray) -> Pair:
     return Pair(left=str(names[group[0]]), right=str(names[other]))
 
 
-def _inside(repeats: int, *, n_records: int, n_participants: int) -> Finding:
+def _inside(repeats: int, noun: str, *, n_records: int, n_participants: int) -> Finding:
     return Finding(
         audit=AUDIT,
         severity=Severity.NOTE if repeats else Severity.OK,
-        title=f"{plural(repeats, 'record')} repeat a signal of the same participant"
+        title=f"{plural(repeats, 'record')} repeat {article(noun)} of the same participant"
         if repeats
-        else "No participant has the same signal twice",
+        else f"No participant has the same {noun} twice",
         measure="repeated records",
         value=repeats,
         threshold=1,
         n_participants=n_participants,
         n_records=n_records,
-        advice="Let the reduction keep one of each: equal signals make an idle positive pair."
+        advice="Let the reduction keep one of each: equal records make an idle positive pair."
         if repeats
         else "Nothing to do.",
     )

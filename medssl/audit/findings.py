@@ -62,6 +62,13 @@ class Pair(StrictModel):
     lag: float = Field(default=0.0, description="how much later the left shows the same (samples)")
 
 
+class CellMap(StrictModel):
+    """How far a score moves when a cell of an image is covered, for a picture of it."""
+
+    subject: str = Field(description="what is scored")
+    movement: tuple[tuple[float, ...], ...] = Field(description="by rows and columns of cells")
+
+
 class Finding(StrictModel):
     """One thing that one audit looked at.
 
@@ -89,6 +96,7 @@ class Finding(StrictModel):
     records: tuple[str, ...] = ()
     pairs: tuple[Pair, ...] = Field(default=(), description="pairs worth a look, the surest first")
     table: Table | None = None
+    cells: CellMap | None = None
     figure: str | None = Field(default=None, description="name of a figure of the report")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import torch
@@ -12,7 +14,7 @@ from torch.nn import functional
 SIDE: Final = 32
 """Pixels along each side at which images are compared: compression and resizing are gone there."""
 SIGMA: Final = 3.0
-"""Standard deviation (pixels) of the blur that is subtracted: brightness and exposure go with it."""
+"""Standard deviation (pixels) of the blur that is subtracted, and brightness with it."""
 STEPS: Final = 12
 FARTHEST: Final = 0.05
 """Largest change of a parameter in one step; 1 is half an image."""
@@ -24,6 +26,17 @@ DAMPING: Final = 1e-3
 _APART: Final = 2.0
 
 Details = Float[Tensor, "batch 1 side side"]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """So many small operations are slower on several threads, and far slower on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def details(thumbnails: Float[Tensor, "batch side side"]) -> Details:

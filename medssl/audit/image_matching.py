@@ -1,4 +1,4 @@
-"""Images of different participants that are one image: resized, compressed again, a little cropped."""
+"""Images of different participants that are one image: resized, compressed anew, cropped."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def nearest_images(thumbnails: np.ndarray, participants: np.ndarray) -> list[Mat
     """
     import torch
 
-    from medssl.audit.image_alignment import aligned_distance, central, details
+    from medssl.audit.image_alignment import aligned_distance, central, details, one_thread
 
     order = np.argsort(participants, kind="stable")
     spread = thumbnails[order].std(axis=(1, 2))
@@ -61,7 +61,8 @@ def nearest_images(thumbnails: np.ndarray, participants: np.ndarray) -> list[Mat
     if len(set(participants[order].tolist())) < 2:
         return []
     grey = torch.from_numpy(thumbnails)
-    fine = torch.cat([details(part) for part in grey.split(BLOCK)])
+    with one_thread():
+        fine = torch.cat([details(part) for part in grey.split(BLOCK)])
 
     def queries(first: int, last: int) -> np.ndarray:
         own = grey[order[first:last]]
@@ -72,8 +73,9 @@ def nearest_images(thumbnails: np.ndarray, participants: np.ndarray) -> list[Mat
         return found, np.zeros(len(found))
 
     codes = np.unique(participants[order], return_inverse=True)[1]
-    pairs = candidate_pairs(_unit(fine[order]), queries, codes)
-    return confirm(compare, order[pairs], participants)
+    with one_thread():
+        pairs = candidate_pairs(_unit(fine[order]), queries, codes)
+        return confirm(compare, order[pairs], participants)
 
 
 def _unit(fine: Tensor) -> np.ndarray:

@@ -14,7 +14,7 @@ from medssl.audit.config import AuditConfig
 from medssl.audit.findings import ProbeRow
 from medssl.audit.groups import grouped
 from medssl.config import nearest
-from medssl.errors import ConfigError, StageError
+from medssl.errors import ConfigError, MedsslError, StageError
 from medssl.evaluation.embeddings import Embeddings
 from medssl.evaluation.scoring import ENCODER
 from medssl.evaluation.targets import Target
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from medssl.evaluation.predictions import Predictions
     from medssl.store import Store
     from medssl.types import Rows
+
+
+class NotApplicableError(MedsslError):
+    """An audit says nothing about such records; the message says why, and names nobody."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 AUDIT: Final = "near_duplicates"
 COMPARED: Final = (Kind.WAVEFORM, Kind.IMAGE, Kind.TEXT)
+DISTANCES: Final = {
+    Kind.WAVEFORM: "1 - correlation of first differences at the best lag",
+    Kind.IMAGE: "1 - correlation of details at 32 pixels when one is laid on the other",
+}
 SHOWN: Final = 50
 """Pairs listed in the table; all are named in `records`."""
 
@@ -172,15 +176,13 @@ def _judge(
     copies, threshold, nearest = found
     people = store.column(PARTICIPANT).astype(str)
     names = store.column(RECORD).astype(str)
-    rates = store.column(RATE)
+    kind = Modality(modality).kind
+    noun = NOUNS[kind]
     crossing = [
         pair
         for pair in copies
         if used.issuperset(pair) and splits.get(people[pair[0]]) != splits.get(people[pair[1]])
     ]
-    involved = sorted({people[row] for pair in copies for row in pair})
-    kind = Modality(modality).kind
-    noun = NOUNS[kind]
     if copies:
         severity = Severity.CRITICAL if crossing else Severity.WARNING
         where = f", {len(crossing)} across splits" if crossing else ""
@@ -197,25 +199,6 @@ def _judge(
         title = f"{modality}: no two participants share a nearly identical {noun}"
         advice = "Nothing to do."
     ranked = sorted(copies.items(), key=lambda item: item[1].ratio)[:SHOWN]
-    lags = [match.lag * (1 if match.position == a else -1) for (a, _), match in ranked]
-    rows_of_table = [
-        (
-            f"{people[a]}, {people[b]}",
-            f"{splits.get(people[a], 'none')}, {splits.get(people[b], 'none')}",
-            f"{names[a]}, {names[b]}",
-            round(match.distance, 5),
-            round(match.ratio, 4),
-            *((round(lag / rates[a], 4),) if kind is Kind.WAVEFORM else ()),
-        )
-        for ((a, b), match), lag in zip(ranked, lags, strict=True)
-    ]
-    columns = ("participants", "splits", "records", "distance", "ratio", "lag (s)")
-    table = Table(
-        title="Pairs",
-        columns=columns if kind is Kind.WAVEFORM else columns[:-1],
-        rows=tuple(rows_of_table),
-        identifies=True,
-    )
     part = f"{len(rows):,} of {n_all:,} records compared. " if len(rows) < n_all else ""
     return Finding(
         audit=AUDIT,
@@ -227,17 +210,50 @@ def _judge(
         n_participants=len(set(people[rows].tolist())),
         n_records=len(rows),
         detail=(
-            f"{part}Distance is {DISTANCES[kind]}; a pair is a copy when it is less than {threshold:.3g} times as far apart as the next nearest "
-            f"participants, or nearer than {FLOOR:g}. The nearest pair that is not one has a "
-            f"ratio of {nearest:.3g}."
+            f"{part}Distance is {DISTANCES[kind]}; a pair is a copy when it is less than "
+            f"{threshold:.3g} times as far apart as the next nearest participants, or nearer than "
+            f"{FLOOR:g}. The nearest pair that is not one has a ratio of {nearest:.3g}."
         ),
         advice=advice,
-        participants=tuple(involved),
+        participants=tuple(sorted({people[row] for pair in copies for row in pair})),
         records=tuple(names[row] for pair in copies for row in pair),
         pairs=tuple(
-            Pair(left=names[a], right=names[b], lag=lag)
-            for ((a, b), _), lag in zip(ranked, lags, strict=True)
+            Pair(left=names[a], right=names[b], lag=_lag(a, match)) for (a, b), match in ranked
         ),
-        table=table if copies else None,
+        table=_table(ranked, kind, store=store, splits=splits) if copies else None,
         figure=f"overlay-near-{modality}" if copies else None,
+    )
+
+
+def _lag(first: int, match: Match) -> float:
+    """How much later the first of the pair shows the same (samples)."""
+    return match.lag * (1 if match.position == first else -1)
+
+
+def _table(
+    ranked: list[tuple[tuple[int, int], Match]],
+    kind: Kind,
+    *,
+    store: Store,
+    splits: Mapping[str, str],
+) -> Table:
+    people, names = (store.column(name).astype(str) for name in (PARTICIPANT, RECORD))
+    rates = store.column(RATE)
+    waves = kind is Kind.WAVEFORM
+    columns = ("participants", "splits", "records", "distance", "ratio", "lag (s)")
+    return Table(
+        title="Pairs",
+        columns=columns if waves else columns[:-1],
+        rows=tuple(
+            (
+                f"{people[a]}, {people[b]}",
+                f"{splits.get(people[a], 'none')}, {splits.get(people[b], 'none')}",
+                f"{names[a]}, {names[b]}",
+                round(match.distance, 5),
+                round(match.ratio, 4),
+                *((round(_lag(a, match) / rates[a], 4),) if waves else ()),
+            )
+            for (a, b), match in ranked
+        ),
+        identifies=True,
     )

@@ -24,3 +24,12 @@ def noun_of(store: Store, rows: Rows) -> str:
     """What these records are; `"record"` where they are of several kinds."""
     found = {NOUNS[Modality(name).kind] for name in set(store.column(MODALITY, rows).tolist())}
     return found.pop() if len(found) == 1 else "record"
+
+
+def article(noun: str) -> str:
+    """A noun with its article.
+
+    >>> article("image"), article("signal")
+    ('an image', 'a signal')
+    """
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"

@@ -174,7 +174,8 @@ def probe_targets(rows: tuple[ProbeRow, ...]) -> list[dict[str, Any]]:
 def figure_groups(report: AuditReport) -> list[tuple[str, list[Any]]]:
     """Figures under the headings of the page, in the order of the report."""
     headings = {
-        "overlay": "Shared signals",
+        "overlay": "Shared signals and images",
+        "occlusion": "Where scores are read",
         "forest": "Probe scores",
         PROJECTION: "Embeddings",
         "spectrum": "Embeddings",

@@ -12,12 +12,14 @@ import numpy as np
 import pandas as pd
 from pydantic import JsonValue
 
-from medssl.audit import figures
+from medssl.audit import figures, pictures
 from medssl.audit.calls import Call
 from medssl.audit.config import AuditConfig
 from medssl.audit.findings import AuditReport, Figure, Finding, ProbeRow, Severity, probe_rows
-from medssl.audit.inputs import AuditInputs
+from medssl.audit.image_matching import read_thumbnails
+from medssl.audit.inputs import AuditInputs, NotApplicableError
 from medssl.audit.map_points import map_records
+from medssl.audit.occlusion import occluded_rows
 from medssl.audit.registry import AUDITS, Audit
 from medssl.audit.split_balance import AGE
 from medssl.errors import LeakageError, MedsslError, StageError
@@ -150,6 +152,8 @@ def run_one(audit: Audit, inputs: AuditInputs) -> list[Finding]:
                 findings += audit.function(*call.arguments, **{**keywords, **call.keywords})
             except MedsslError as error:
                 findings.append(_failed(audit, inputs, error, call))
+    except NotApplicableError as error:
+        findings.append(_not_applicable(audit, inputs, error))
     except MedsslError as error:  # nothing that could be asked
         findings.append(_failed(audit, inputs, error, Call()))
     return [finding.model_copy(update={"group": audit.group}) for finding in findings]
@@ -175,11 +179,23 @@ def _failed(audit: Audit, inputs: AuditInputs, error: MedsslError, call: Call) -
     )
 
 
+def _not_applicable(audit: Audit, inputs: AuditInputs, error: NotApplicableError) -> Finding:
+    return Finding(
+        audit=audit.name,
+        severity=Severity.NOTE,
+        title=f"{audit.name.replace('_', ' ').capitalize()} does not apply: {error}",
+        n_participants=len(np.unique(inputs.embeddings.participants)),
+        n_records=len(inputs.embeddings),
+        advice=f"Nothing to do; skip: [{audit.name}] leaves it out.",
+    )
+
+
 def draw(inputs: AuditInputs, findings: Sequence[Finding]) -> list[Figure]:
     """The pictures of the page, in its order."""
     embeddings, untrained = inputs.embeddings, inputs.untrained
     return [
         *_overlays(inputs.store, findings, inputs.config.overlays),
+        *_heat_maps(inputs, findings),
         *_forests(inputs.probes),
         *_projections(embeddings, inputs.store.participants, inputs.config.colour_by),
         figures.spectrum(embeddings.values, None if untrained is None else untrained.values),
@@ -188,26 +204,39 @@ def draw(inputs: AuditInputs, findings: Sequence[Finding]) -> list[Figure]:
 
 
 def _overlays(store: Store, findings: Sequence[Finding], limit: int) -> list[Figure]:
-    """Overlaid pairs of the findings on duplicates, in their order."""
+    """Pairs of the findings on duplicates, laid over each other or side by side, in their order."""
     position = {name: row for row, name in enumerate(store.column(RECORD).tolist())}
     people = store.column(PARTICIPANT)
     drawn: list[Figure] = []
     for finding in findings:
         for place, pair in enumerate(finding.pairs[: limit - len(drawn)]):
             left, right = position[pair.left], position[pair.right]
-            if Modality(store.column(MODALITY)[left]).kind is not Kind.WAVEFORM:
-                continue
-            drawn.append(
-                figures.overlay(
-                    np.asarray(store.read_record(left))[0],
-                    np.asarray(store.read_record(right))[0],
-                    names=(people[left], people[right]),
-                    rate=float(store.column(RATE)[left]),
-                    lag=pair.lag,
-                    name=f"{finding.figure}-{place}" if place else str(finding.figure),
+            names = (people[left], people[right])
+            name = f"{finding.figure}-{place}" if place else str(finding.figure)
+            kind = Modality(store.column(MODALITY)[left]).kind
+            records = [np.asarray(store.read_record(row)) for row in (left, right)]
+            if kind is Kind.IMAGE:
+                drawn.append(pictures.image_pair(*records, names=names, name=name))
+            elif kind is Kind.WAVEFORM:
+                rate = float(store.column(RATE)[left])
+                waves = (record[0] for record in records)
+                drawn.append(
+                    figures.overlay(*waves, names=names, rate=rate, lag=pair.lag, name=name)
                 )
-            )
     return drawn
+
+
+def _heat_maps(inputs: AuditInputs, findings: Sequence[Finding]) -> list[Figure]:
+    """Where scores are read, over the mean of the occluded images."""
+    mapped = [finding for finding in findings if finding.cells]
+    if not mapped:
+        return []
+    held = occluded_rows(inputs)
+    mean = (read_thumbnails(inputs.store, held) / 255).mean(axis=0)
+    return [
+        pictures.heat_map(mean, np.array(one.cells), target=str(one.subject), name=str(one.figure))
+        for one in mapped
+    ]
 
 
 def _forests(probes: Sequence[ProbeRow]) -> list[Figure]:

@@ -47,11 +47,13 @@ _STYLE: Final[dict[Any, Any]] = {
 
 
 @contextmanager
-def canvas(*, height: float = 2.8, rows: int = 1) -> Iterator[tuple[Canvas, list[Axes]]]:
-    """A figure of `rows` axes in the page's style; no global state, no window."""
+def canvas(
+    *, height: float = 2.8, rows: int = 1, columns: int = 1
+) -> Iterator[tuple[Canvas, list[Axes]]]:
+    """A figure of `rows` × `columns` axes in the page's style; no global state, no window."""
     with mpl.rc_context(_STYLE):
         figure = Canvas(figsize=(WIDTH, height), layout="constrained")
-        yield figure, list(figure.subplots(rows, 1, squeeze=False)[:, 0])
+        yield figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
 
 
 def render(

@@ -57,6 +57,11 @@ class ReduceConfig(StrictModel):
         description="ranges of quality components; records outside one are left out, records "
         "without a grade are kept and counted",
     )
+    views: tuple[str, ...] = Field(
+        (),
+        description="images of these views alone, such as [PA, AP]; images of another view, and of "
+        "none, are left out; empty keeps all",
+    )
     exact_duplicates: bool = Field(
         True, description="keep one record of those with equal content inside a participant"
     )

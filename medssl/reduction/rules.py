@@ -1,4 +1,4 @@
-"""Reduction rules, applied in order: quality and its components, then exact duplicates."""
+"""Reduction rules, applied in order: quality and its parts, views, then exact duplicates."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import pandas as pd
 from medssl.reduction.config import ReduceConfig
 from medssl.reduction.selection import Selection
 from medssl.store import Store
-from medssl.store.schema import CONTENT_DIGEST, GRADES, PARTICIPANT, QUALITY
+from medssl.store.schema import CONTENT_DIGEST, GRADES, MODALITY, PARTICIPANT, QUALITY, VIEW
+from medssl.types import Kind, Modality
 
 LOW_QUALITY = "low_quality"
 EXACT_DUPLICATE = "exact_duplicate"
 AMBIGUOUS_OWNER = "ambiguous_owner"
+OTHER_VIEW = "other_view"
 
 
 def quality_reason(component: str) -> str:
@@ -29,6 +31,7 @@ def reduce(store: Store, config: ReduceConfig) -> Selection:
 
     Duplicates inside a participant keep their first record. Equal content under two participants
     is left out everywhere, because a positive pair or a label would be false for one of them.
+    Reports are compared by neither rule: many normal ones read alike, word by word.
     """
     selection = Selection.everything(store)
     quality = store.column(QUALITY).astype(float)
@@ -41,7 +44,12 @@ def reduce(store: Store, config: ReduceConfig) -> Selection:
         above = values > np.float32(np.inf if kept_range.max is None else kept_range.max)
         outside = np.flatnonzero(below | above)
         selection = selection.drop(outside, reason=quality_reason(component))
-    kept = np.flatnonzero(selection.keep)
+    if config.views:
+        shown = store.column(VIEW)
+        image = _of_kind(store, Kind.IMAGE)
+        wanted = np.array([view in config.views for view in shown.tolist()], dtype=bool)
+        selection = selection.drop(np.flatnonzero(image & ~wanted), reason=OTHER_VIEW)
+    kept = np.flatnonzero(selection.keep & ~_of_kind(store, Kind.TEXT))
     frame = pd.DataFrame(
         {
             "row": kept,
@@ -64,6 +72,16 @@ def reduce(store: Store, config: ReduceConfig) -> Selection:
             distances=np.zeros(len(repeats)),
         )
     return selection
+
+
+def _of_kind(store: Store, kind: Kind) -> np.ndarray:
+    """Which records are of a kind, shape (records,)."""
+    named = store.column(MODALITY)
+    found = np.zeros(len(named), dtype=bool)
+    for modality in Modality:
+        if modality.kind is kind:
+            found |= named == modality.value
+    return found
 
 
 def count_ungraded(store: Store, config: ReduceConfig, selection: Selection) -> dict[str, int]:

@@ -24,4 +24,4 @@ def run(context: Context) -> Result:
     return Result(digest=selection.digest, summary=summary)
 
 
-STAGE = Stage(name="reduce", version=1, config=ReduceConfig, run=run, needs=("ingest",))
+STAGE = Stage(name="reduce", version=2, config=ReduceConfig, run=run, needs=("ingest",))

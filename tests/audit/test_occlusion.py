@@ -72,22 +72,24 @@ def test_scores_come_from_segments_of_participants_who_were_not_fitted(store: St
     size, large = list(recorded_scores(inputs))
     assert (size.target, large.target) == ("size", "large")
     assert {inputs.splits[name] for name in size.participants.tolist()} == {"test"}
-    assert size.segments.shape == (60, 1, 400)
+    assert size.records.shape == (60, 1, 400)
+    assert size.extents is None
     truth = store.participants["size"][size.participants.tolist()].to_numpy()
-    for scores in (size.predict(size.segments), large.predict(size.segments)):
+    encoded = size.encode(size.records)
+    for scores in (size.predict(encoded), large.predict(encoded)):
         assert np.corrcoef(scores, truth)[0, 1] > 0.5
     # The same probe is fitted again in every call.
-    np.testing.assert_allclose(size.predict(size.segments), size.predict(size.segments))
+    np.testing.assert_allclose(size.predict(encoded), size.predict(encoded))
 
 
 def test_records_are_encoded_once_for_all_targets(store: Store) -> None:
     module = Powers()
     first, second = list(recorded_scores(inputs_of(store, module)))
     embedded = module.calls
-    first.predict(first.segments)
-    second.predict(second.segments)
+    first.encode(first.records)
+    second.encode(second.records)
     assert module.calls == embedded + 1
-    second.predict(-second.segments)
+    second.encode(-second.records)
     assert module.calls == embedded + 2
 
 
@@ -105,7 +107,7 @@ def test_the_window_that_holds_the_label_is_found(store: Store) -> None:
 
 def test_at_most_so_many_records_are_encoded_anew(store: Store) -> None:
     (scores, _) = recorded_scores(inputs_of(store, Powers(), max_occluded=10))
-    assert len(scores.segments) <= 10
+    assert len(scores.records) <= 10
     # Whole participants.
     assert set(np.unique(scores.participants, return_counts=True)[1]) == {3}
 

@@ -101,3 +101,25 @@ def test_every_component_of_the_store_has_a_range():
     from medssl.reduction.config import QualityRanges
 
     assert list(QualityRanges.model_fields) == list(GRADES)
+
+
+def test_equal_reports_of_two_people_stay_and_views_are_chosen(tmp_path):
+    def record(person, view, data, modality="radiograph"):
+        return Record(
+            participant=person, session="s", recording=f"{person}{view}{modality}",
+            modality=Modality(modality), data=data, source_digest="d", view=view, study="1",
+        )  # fmt: skip
+
+    image = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    text = "FINDINGS: Normal chest."
+    records = [
+        record("p1", "PA", image), record("p1", "lateral", image + 1), record("p2", None, image + 2),
+        record("p1", None, text, "report"), record("p2", None, text, "report"),
+    ]  # fmt: skip
+    store = write_store(tmp_path / "store", records)
+    kept = reduce(store, ReduceConfig(views=("PA", "AP")))
+    views, modalities = store.column("view"), store.column("modality")
+    left = zip(modalities[kept.keep].tolist(), views[kept.keep].tolist(), strict=True)
+    assert sorted(left, key=str) == [("radiograph", "PA"), ("report", None), ("report", None)]
+    assert kept.counts()["other_view"] == 2
+    assert reduce(store, ReduceConfig()).keep.all()

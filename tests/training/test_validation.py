@@ -1,4 +1,4 @@
-"""The validation loss: told, obeyed by a plateau schedule and by `keep: best`, and never learned."""
+"""The validation loss: told, obeyed by a plateau schedule and by `keep: best`, never learned."""
 
 import json
 
@@ -110,27 +110,21 @@ def test_every_module_keeps_its_mode(ppg_store, tmp_path):
     assert not any(seen)
 
 
-def test_the_best_weights_are_kept(ppg_store, tmp_path):
-    lines, states = {}, {}
-    made = build(learning_rate=0.05, schedule="constant")
+def test_the_best_weights_are_kept(ppg_store, tmp_path, monkeypatch):
+    given, states = iter([5.0, 3.0, 4.0, 3.0, 6.0, 9.0]), []
+    made = build(steps=6)
 
-    def watch(step, values):
-        lines.setdefault(step, {}).update(values)
-        if "validation/loss" in values:
-            states[step] = {name: v.clone() for name, v in made.state_dict().items()}
+    def measure(self, method, *_):
+        states.append({name: value.clone() for name, value in method.state_dict().items()})
+        return next(given)
 
-    config = settings(keep="best", validate_every=1)
-    rows, others = split(ppg_store)
-    fit(
-        made, PairData(ppg_store, rows, config, seed=0), config, tmp_path, validation=others[:0],
-        validation_pairs=PairData(ppg_store, others, config, seed=0), report=watch,
-    )  # fmt: skip
-    found = losses(lines)
-    best = min(found, key=found.get)
-    assert best < 12  # so that it is not the last one by chance
-    assert all(torch.equal(made.state_dict()[name], v) for name, v in states[best].items())
-    saved = load_file(tmp_path / BEST)
-    assert all(torch.equal(saved[name], v) for name, v in states[best].items())
+    monkeypatch.setattr(Validation, "measure", measure)
+    train(ppg_store, tmp_path, made, steps=6, keep="best", validate_every=1)
+    saved, kept = load_file(tmp_path / BEST), made.state_dict()
+    assert len(states) == 6
+    assert all(torch.equal(kept[name], value) for name, value in states[1].items())
+    assert all(torch.equal(saved[name], value) for name, value in states[1].items())
+    assert any(not torch.equal(kept[name], value) for name, value in states[5].items())
 
 
 @pytest.mark.parametrize("stop", [1, 4, 7, 11])
@@ -164,23 +158,21 @@ def test_a_plateau_halves_the_learning_rate(ppg_store, tmp_path, monkeypatch):
     assert made.learning_rate_factor == 0.5**4
 
 
-def test_two_processes_measure_what_one_does(ppg_store, tmp_path):
-    one, two = {}, {}
-    views = {name: {"probability": 0} for name in
-             ("cutout", "magnitude_warp", "time_warp", "gaussian_noise", "channel_permutation")}  # fmt: skip
-
-    def made():
-        config = MethodConfig.model_validate(
-            {"encoder": ENCODER, "views": views, "method": "simclr",
-             "head": {"hidden": 16, "out": 8, "dropout": 0}}
-        )  # fmt: skip
-        return build_method(config, seed=0, steps=2)
-
-    train(ppg_store, tmp_path / "a", made(), lines=one, steps=2, validate_every=1)
-    train(ppg_store, tmp_path / "b", made(), lines=two, steps=2, validate_every=1, devices=2)
-    # Batch norm sees half of each batch: after a step the weights differ a little.
-    assert list(losses(two).values()) == pytest.approx(list(losses(one).values()), rel=0.05)
-    assert sorted(losses(two)) == [1, 2]
+def test_processes_share_the_batches_of_one(ppg_store, tmp_path, monkeypatch):
+    _, others = split(ppg_store)
+    pairs = PairData(ppg_store, others, settings(), seed=0)
+    made, seen = build(), []
+    monkeypatch.setattr(
+        made, "loss", lambda batch: seen.append(batch["places"]) or {"loss": torch.tensor(1.0)}
+    )
+    for rank, world_size in ((0, 1), (0, 3), (1, 3), (2, 3)):
+        measured = Validation(
+            pairs, settings(batch_size=30, validate_batches=1), tmp_path, report=None
+        )
+        assert measured.measure(made, rank, world_size) == 1
+    whole, *parts = (places.tolist() for places in seen)
+    assert [len(part) for part in parts] == [10] * 3
+    assert [parts[place % 3][place // 3] for place in range(30)] == whole
 
 
 def test_a_loss_that_is_not_finite_is_an_error_that_names_it(ppg_store, tmp_path):

@@ -39,6 +39,7 @@ class ImageLabels:
 
     Args:
         people: Labels of participants.
+        key: The column with participants that `people` go by.
         records: Labels of images.
         yes: Yes-or-no labels of images that enough of them have either way.
         spare: Further columns.
@@ -50,6 +51,7 @@ class ImageLabels:
     """
 
     people: list[Offer] = field(default_factory=list)
+    key: str = ""
     records: list[Offer] = field(default_factory=list)
     yes: list[str] = field(default_factory=list)
     spare: list[Offer] = field(default_factory=list)

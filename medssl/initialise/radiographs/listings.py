@@ -125,16 +125,18 @@ def _bare(table: Table, columns: Sequence[str], paths: Sequence[str]) -> list[Im
     """Tables with bare names of images that lie in several folders."""
     if len({PurePosixPath(path).parent for path in paths}) == 1:
         return []
-    bare: dict[str, list[str]] = {}
+    bare: dict[str, set[str]] = {}
     for path in paths:
-        bare.setdefault(PurePosixPath(path).name, []).append(path)
+        file = PurePosixPath(path)
+        for name in (file.name, file.stem):
+            bare.setdefault(name, set()).add(path)
     found = []
     for column in columns:
         rows: dict[str, list[dict[str, str]]] = {}
         for row in table.rows:
-            same = bare.get(row.get(column, ""), ())
+            same = bare.get(row.get(column, ""), set())
             if len(same) == 1:
-                rows.setdefault(same[0], []).append(row)
+                rows.setdefault(*same, []).append(row)
         if len(rows) >= _LISTED * len(paths):
             roles = roles_of(table, files=column)
             found.append(ImageTable(table, column, "", rows, roles, bare=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from medssl.errors import ConfigError
@@ -18,13 +19,14 @@ from medssl.initialise.labels import LabelPlan, plan_labels
 from medssl.initialise.radiographs.dicom_look import DicomLook, look_at_dicom
 from medssl.initialise.radiographs.image_look import look_at_images
 from medssl.initialise.radiographs.inventory import FEWEST, Inventory, takes_tables
+from medssl.initialise.radiographs.keys import Key
 from medssl.initialise.radiographs.labels import (
     ImageLabels,
     findings_of,
     labels_of_images,
     targets_of,
 )
-from medssl.initialise.radiographs.listings import find_image_table
+from medssl.initialise.radiographs.listings import ImageTable, find_image_table
 from medssl.initialise.radiographs.pipeline_file import render
 from medssl.initialise.radiographs.plan import StudyPlan
 from medssl.initialise.radiographs.relation import Relation, relate
@@ -189,11 +191,22 @@ def _labels(images: Images | None, reports: Reports | None, relation: Relation) 
         skip = set(belonging.participant.said if belonging.participant.kind == "column" else ())
         skip |= set(belonging.study.said if belonging.study is not None else ())
         labels = labels_of_images(listed, images.paths, belonging.participant.told, skip=skip)
-        if belonging.participant.kind != "column":
+        labels.key = _participant_column(listed, images.paths, belonging.participant)
+        if not labels.key:
             labels.people, labels.records = [], [*labels.people, *labels.records]
     if reports is not None and not labels.yes:
         labels.findings = findings_of(reports.texts, reports.count)
     return labels
+
+
+def _participant_column(listed: ImageTable, paths: Sequence[str], people: Key) -> str:
+    """The column of a table by which participants are called as the rule calls them."""
+    if people.kind == "column":
+        return people.said[0]
+    same = (
+        name for name in listed.roles.participants if listed.told(paths, (name,)) == people.told
+    )
+    return next(same, "")
 
 
 def _people(

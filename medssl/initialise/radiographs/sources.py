@@ -155,9 +155,8 @@ def _label_rules(plan: StudyPlan) -> list[Source]:
         head: Source = {"table": path}
         if listed.table.header_row != 1:
             head["header_row"] = listed.table.header_row
-        person = plan.relation.images.participant if plan.relation.images else None
-        if labels.people and person is not None and person.kind == "column":
-            rules.append(head | {"key": person.said[0]} | _offers(labels.people))
+        if labels.people:
+            rules.append(head | {"key": labels.key} | _offers(labels.people))
         outside = not _by_manifest(plan) or listed.several
         if outside and labels.records and not listed.several:
             record = {"level": "record"} | head | {"key": listed.file}

@@ -96,7 +96,9 @@ def mimic(tmp_path: Path) -> Path:
             home = folder / f"files/p1{person % 3}/p1000{person:04d}"
             study = f"s5000{number:04d}"
             for place in range(2):
-                write_image(home / study / f"{number:08x}-{place}{person:x}.jpg", 2 * number + place)
+                write_image(
+                    home / study / f"{number:08x}-{place}{person:x}.jpg", 2 * number + place
+                )
             findings, impression = words(number)
             text = f"                                 FINAL REPORT\n FINDINGS:\n {findings}\n\n"
             (home / f"{study}.txt").write_text(f"{text} IMPRESSION:\n {impression}\n")
