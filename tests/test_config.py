@@ -1,9 +1,17 @@
+from pathlib import Path
 from typing import Literal
 
 import pytest
 from pydantic import Field
 
-from medssl.config import StrictModel, merge, parse_overrides, read_yaml, validate
+from medssl.config import (
+    LocalPath,
+    StrictModel,
+    merge,
+    parse_overrides,
+    read_yaml,
+    validate,
+)
 from medssl.errors import ConfigError
 
 
@@ -111,3 +119,21 @@ def test_overrides_nest_and_keep_types():
 def test_unusable_overrides_are_named(item):
     with pytest.raises(ConfigError, match="override"):
         parse_overrides([item])
+
+
+class Weights(StrictModel):
+    folder: LocalPath | None = None
+
+
+def test_paths_of_settings_know_the_environment(monkeypatch):
+    monkeypatch.setenv("MODELS", "/models")
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.delenv("NOWHERE", raising=False)
+    for given, expected in {
+        "${MODELS}/bert": "/models/bert",
+        "~/bert": "/home/me/bert",
+        "bert": "bert",
+        "${NOWHERE}/bert": "${NOWHERE}/bert",  # shown by whoever finds nothing there
+    }.items():
+        assert Weights(folder=given).folder == Path(expected)
+    assert Weights().folder is None

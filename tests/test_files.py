@@ -5,7 +5,14 @@ import sys
 
 import pytest
 
-from medssl.files import digest_file, digest_json, publish_folder, replacing, write_json
+from medssl.files import (
+    digest_content,
+    digest_file,
+    digest_json,
+    publish_folder,
+    replacing,
+    write_json,
+)
 
 
 def test_a_failing_write_leaves_the_old_file(tmp_path):
@@ -43,6 +50,24 @@ def test_digests_depend_on_content_alone(tmp_path):
     (tmp_path / "b").write_bytes((tmp_path / "a").read_bytes())
     assert digest_file(tmp_path / "a") == digest_file(tmp_path / "b")
     assert digest_json({"a": [1, 2]}) != digest_json({"a": [2, 1]})
+
+
+def test_the_digest_of_a_folder_follows_names_and_contents(tmp_path):
+    folder = tmp_path / "bert"
+    absent = digest_content(folder)
+    folder.mkdir()
+    (folder / "a").write_bytes(b"1")
+    (folder / "b").write_bytes(b"2")
+    first = digest_content(folder)
+    (folder / ".cache").write_bytes(b"hidden")
+    (folder / "inside").mkdir()
+    assert digest_content(folder) == first != absent
+    (folder / "a").write_bytes(b"2")
+    (folder / "b").write_bytes(b"1")
+    assert digest_content(folder) != first
+    (folder / "a").rename(folder / "c")
+    assert digest_content(folder) != first
+    assert digest_content(folder / "b") == digest_file(folder / "b")
 
 
 def test_a_published_folder_replaces_the_old_one(tmp_path):

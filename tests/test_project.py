@@ -125,7 +125,9 @@ def test_the_readme_embeds_a_recording(root, tmp_path):
     torch.manual_seed(0)
     save_bundle(
         tmp_path / "bundle", build_encoder(config), encoder=config, provenance={},
-        contract=WaveformContract(modality="ppg", rate=64, channels=("ppg",), units="counts", length=134),
+        contract=WaveformContract(
+            modality="ppg", rate=64, channels=("ppg",), units="counts", length=134
+        ),
     )  # fmt: skip
     block = re.sub(r'"medssl-runs/[^"]*"', repr(str(tmp_path / "bundle")), block)
     names = {"recording": np.random.default_rng(0).normal(size=(1, 1250))}

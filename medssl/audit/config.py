@@ -27,7 +27,7 @@ class AuditConfig(StrictModel):
         default=20_000, ge=10, description="records on the map; more are thinned out evenly"
     )
     attributes: tuple[str, ...] = Field(
-        default=("site", "device", "source"),
+        default=("site", "device", "source", "view"),
         description="columns of how records were made (or labels, such as an annotator) that "
         "embeddings should not show",
     )

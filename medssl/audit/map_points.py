@@ -15,7 +15,7 @@ from medssl.audit.record_map import ABSENT, GRID, Codes, Column, RecordMap, View
 from medssl.errors import MissingExtraError
 from medssl.evaluation.retrieval_search import nearest, unit_rows
 from medssl.evaluation.targets import category_name
-from medssl.store.schema import DEVICE, QUALITY, SITE, SOURCE
+from medssl.store.schema import DEVICE, QUALITY, SITE, SOURCE, VIEW
 
 NEIGHBOURS: Final = 3
 MIN_POINTS: Final = 4
@@ -111,7 +111,7 @@ def _columns(inputs: AuditInputs, places: np.ndarray) -> tuple[list[Column], int
     taken = {column.name for column in labels}
     more = [_column(split, SPLIT, label=False)] if SPLIT not in taken else []
     rows = inputs.embedded[places]
-    for name in (QUALITY, SITE, DEVICE, SOURCE):
+    for name in (QUALITY, VIEW, SITE, DEVICE, SOURCE):
         if name not in taken:
             values = pd.Series(inputs.store.column(name, rows))
             more.append(_column(values, name, label=False))

@@ -24,7 +24,9 @@ from medssl.store.schema import (
     RATE,
     SITE,
     STUDY,
+    TIME,
     UNITS,
+    VIEW,
     presence,
 )
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from medssl.types import Rows
 
 AUDIT: Final = "missing_predicts_label"
-ACQUISITION: Final = (STUDY, RATE, UNITS, SITE, DEVICE, QUALITY)
+ACQUISITION: Final = (STUDY, RATE, UNITS, SITE, DEVICE, QUALITY, VIEW, TIME)
 """Columns of the records table in which a value can be missing."""
 FOLDS: Final = 5
 REPEATS: Final = 5
@@ -55,7 +57,7 @@ def missing_predicts_label(
 
     The pattern of a participant: which labels (other than the target's own) are missing, which
     modalities are there, how many records of each, and for which share of them study, rate, units,
-    site, device or quality is unknown. Predictions are out of fold, folds over participants. A
+    site, device, quality, view or time is unknown. Predictions are out of fold, folds over participants. A
     pattern that predicts a label is a shortcut for every model that sees how much data there is.
 
     Args:

@@ -14,14 +14,11 @@ from medssl.audit.inputs import AuditInputs, Labelled, NotApplicableError
 from medssl.audit.nouns import NOUNS
 from medssl.audit.out_of_fold import CONFIG, subsample
 from medssl.batches import Pictures
-from medssl.batches import Pictures, Raw
 from medssl.errors import StageError
 from medssl.evaluation.embed import check_contract
 from medssl.evaluation.models import fit_predict
 from medssl.files import digest_bytes
 from medssl.sampling.splits import TEST, check_disjoint
-from medssl.types import Kind
-
 from medssl.types import Kind
 
 if TYPE_CHECKING:
@@ -34,8 +31,6 @@ Encode = Callable[[np.ndarray], np.ndarray]
 MAX_FITTED: Final = 2000
 MIN_PARTICIPANTS: Final = 10
 """Participants that a probe is fitted on, at least."""
-_CHANGEABLE: Final = (Kind.WAVEFORM, Kind.IMAGE)
-"""Kinds of records that parts can be taken away from."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -11,18 +12,40 @@ from medssl.audit.findings import CellMap, Finding, Severity, Table, plural
 from medssl.audit.regions import Region
 from medssl.evaluation.statistics import Interval, Replicates, WeightedMetric, resample
 
-AUDIT: Final = "shortcut_occlusion"
 SURE: Final = 0.5
 """A window that holds most of the movement is a warning when the interval's lower end says so."""
 EDGE: Final = "edge"
+SPREAD: Final = "spread"
 
 
-def _by_participant(
-    columns: Mapping[str, np.ndarray], people: np.ndarray
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    names, codes, counts = np.unique(people, return_inverse=True, return_counts=True)
-    means = {name: np.bincount(codes, weights=column) / counts for name, column in columns.items()}
-    return means, names
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What the findings are about.
+
+    Args:
+        audit: Name of the audit.
+        target: What is scored.
+        name: The input that was changed.
+        people: Participant of each record, shape (n,).
+        spread: Mean distance of each record's score to those of the other participants, shape (n,).
+        seed: Of the bootstrap.
+    """
+
+    audit: str
+    target: str
+    name: str
+    people: np.ndarray
+    spread: np.ndarray
+    seed: int
+
+    def by_participant(
+        self, columns: Mapping[str, np.ndarray]
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Means of columns, and of the spread, inside participants; and their names."""
+        names, codes, counts = np.unique(self.people, return_inverse=True, return_counts=True)
+        every = {**columns, SPREAD: self.spread}
+        means = {name: np.bincount(codes, weights=one) / counts for name, one in every.items()}
+        return means, names
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> WeightedMetric:
@@ -33,22 +56,21 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> WeightedMetric:
     return ratio
 
 
-def follows(
-    moved: dict[str, np.ndarray],
-    spread: np.ndarray,
-    people: np.ndarray,
-    target: str,
-    name: str,
-    least: float,
-    seed: int,
-) -> Finding:
-    """Whether the score moves when the input is swapped and when it is blanked."""
-    means, names = _by_participant(moved | {"spread": spread}, people)
+def follows(case: Case, moved: Mapping[str, np.ndarray], *, least: float) -> Finding:
+    """Whether the score moves when the input is swapped and when it is blanked.
+
+    Args:
+        case: What it is about.
+        moved: How far each record's score moves under each of the changes.
+        least: See `shortcut_occlusion.min_movement`.
+    """
+    means, names = case.by_participant(moved)
+    target, name = case.target, case.name
     drawn = resample(
-        {change: _ratio(means[change], means["spread"]) for change in moved},
+        {change: _ratio(means[change], means[SPREAD]) for change in moved},
         names,
-        seed=seed,
-        n_records=len(people),
+        seed=case.seed,
+        n_records=len(case.people),
     )
     found = {change: drawn.interval(change) for change in moved}
     change, judged = min(found.items(), key=lambda item: item[1].value)
@@ -65,7 +87,7 @@ def follows(
             else "Repeat with more participants: the scores may come from elsewhere."
         )
     return Finding(
-        audit=AUDIT,
+        audit=case.audit,
         severity=severity,
         title=title,
         measure=f"movement of the score with {_the(name)} {change} (0 none, 1 as between "
@@ -75,7 +97,7 @@ def follows(
         high=judged.high,
         threshold=least,
         n_participants=len(names),
-        n_records=len(people),
+        n_records=len(case.people),
         detail="Mean absolute change over the mean difference between participants. Swapped: with "
         "that of another participant. Blanked: the same mean value for everyone.",
         advice=advice,
@@ -84,47 +106,34 @@ def follows(
 
 
 def windows_moved(
-    parts: dict[Region, np.ndarray],
-    spread: np.ndarray,
-    people: np.ndarray,
-    target: str,
-    name: str,
-    *,
-    seed: int,
-    most: float,
-    border: float | None,
+    case: Case, parts: Mapping[Region, np.ndarray], *, most: float, border: float | None
 ) -> list[Finding]:
     """Whether one window moves the score more than all others together, and of images the border.
 
     Args:
+        case: What it is about.
         parts: How far each record's score moves when a part is covered.
-        spread: Mean distance of each record's score to those of the others.
-        people: Participant of each record.
-        target: What is scored.
-        name: The input.
-        seed: Of the bootstrap.
-        most: See `max_share`.
-        border: See `max_border`; None where the border is not judged.
+        most: See `shortcut_occlusion.max_share`.
+        border: See `shortcut_occlusion.max_border`; None where the border is not judged.
     """
     labels = {region.label: moved for region, moved in parts.items()}
-    means, names = _by_participant(labels | {"spread": spread}, people)
+    means, names = case.by_participant(labels)
     total = np.sum([means[label] for label in labels], axis=0)
-    if not total.sum() > 1e-9 * means["spread"].sum():
+    if not total.sum() > 1e-9 * means[SPREAD].sum():
         return []  # nothing moves: the finding on swaps says it
     metrics = {f"share {label}": _ratio(means[label], total) for label in labels}
-    metrics |= {label: _ratio(means[label], means["spread"]) for label in labels}
+    metrics |= {label: _ratio(means[label], means[SPREAD]) for label in labels}
     edge = [region.label for region in parts if region.border]
     metrics[EDGE] = _ratio(np.sum([means[label] for label in edge], axis=0), total)
-    drawn = resample(metrics, names, seed=seed, n_records=len(people))
-    findings = [_one_window(drawn, list(parts), target, name, most)]
+    drawn = resample(metrics, names, seed=case.seed, n_records=len(case.people))
+    findings = [_one_window(case, drawn, list(parts), most)]
     if border is not None and 0 < len(edge) < len(parts):
-        findings.append(_border(drawn, list(parts), target, name, border))
+        findings.append(_border(case, drawn, list(parts), border))
     return findings
 
 
-def _one_window(
-    drawn: Replicates, parts: list[Region], target: str, name: str, most: float
-) -> Finding:
+def _one_window(case: Case, drawn: Replicates, parts: list[Region], most: float) -> Finding:
+    target, name = case.target, case.name
     first = max(parts, key=lambda region: drawn.values[f"share {region.label}"])
     share = drawn.interval(f"share {first.label}")
     where = "at the border" if first.border else "inside"
@@ -143,7 +152,7 @@ def _one_window(
             else "Look at this window in a few records: is it where the finding should be?"
         )
     return Finding(
-        audit=AUDIT,
+        audit=case.audit,
         severity=severity,
         title=title,
         measure="largest share of the movement in one window",
@@ -160,8 +169,9 @@ def _one_window(
     )
 
 
-def _border(drawn: Replicates, parts: list[Region], target: str, name: str, most: float) -> Finding:
+def _border(case: Case, drawn: Replicates, parts: list[Region], most: float) -> Finding:
     """Whether the score is read from the border of images."""
+    target, name = case.target, case.name
     share, area = drawn.interval(EDGE), sum(region.border for region in parts) / len(parts)
     limit = area + most * (1 - area)
     severity, advice = Severity.OK, "Nothing to do."
@@ -179,7 +189,7 @@ def _border(drawn: Replicates, parts: list[Region], target: str, name: str, most
     rows, columns = parts[0].counts
     values = np.array([drawn.values[region.label] for region in parts]).reshape(rows, columns)
     return Finding(
-        audit=AUDIT,
+        audit=case.audit,
         severity=severity,
         title=title,
         measure=f"share of the movement in the cells at the border, {area:.0%} of the area",

@@ -234,8 +234,11 @@ def _heat_maps(inputs: AuditInputs, findings: Sequence[Finding]) -> list[Figure]
     held = occluded_rows(inputs)
     mean = (read_thumbnails(inputs.store, held) / 255).mean(axis=0)
     return [
-        pictures.heat_map(mean, np.array(one.cells), target=str(one.subject), name=str(one.figure))
+        pictures.heat_map(
+            mean, np.array(one.cells.movement), target=one.cells.subject, name=str(one.figure)
+        )
         for one in mapped
+        if one.cells is not None
     ]
 
 

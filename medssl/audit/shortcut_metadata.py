@@ -44,8 +44,8 @@ def shortcut_metadata(
 ) -> list[Finding]:
     """Predict a label from acquisition metadata alone, on participants not fitted on.
 
-    Rate, length, site, device, source, quality, number of records, time of day: a label that these
-    predict can be learned without looking at the signal. The score is R² of numbers, quadratic
+    Rate, length, shape, view, site, device, source, quality, number of records, time: a label that
+    these predict can be learned without looking at the record itself. The score is R² of numbers, quadratic
     kappa of grades, AUROC or C-index of the others, beside chance and beside the encoder's on the
     same folds, and once for each column alone.
 
@@ -153,8 +153,8 @@ def _judge(drawn: Replicates, kind: Kind, target: str, parts: list[str], limit: 
             severity = Severity.WARNING
             title = found if gain is None else f"{found}, and embeddings are not clearly better"
             advice = (
-                f"Do not claim that {target} is read from the signal: balance or match "
-                f"participants on {first}, and probe again."
+                f"Do not claim that {target} is read from the record itself: balance or "
+                f"match participants on {first}, and probe again."
             )
     return Finding(
         audit=AUDIT,

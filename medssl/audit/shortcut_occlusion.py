@@ -8,11 +8,12 @@ from typing import Any, Final
 import numpy as np
 
 from medssl.audit.findings import Finding, Severity
-from medssl.audit.occlusion_findings import AUDIT, follows, windows_moved
+from medssl.audit.occlusion_findings import Case, follows, windows_moved
 from medssl.audit.out_of_fold import subsample
 from medssl.audit.regions import Region, occlude, regions
 from medssl.errors import StageError
 
+AUDIT: Final = "shortcut_occlusion"
 INPUT: Final = "input"
 SWAPPED: Final = "swapped"
 BLANKED: Final = "blanked"
@@ -115,15 +116,14 @@ def shortcut_occlusion(
         return [_nothing(target, people, "every record has the same score", advice)]
     moved = {change: np.abs(before - after).sum(axis=1) for change, after in scores.items()}
     findings = []
-    for name in given:
+    for name, values in given.items():
+        case = Case(AUDIT, target, name, people, spread, seed)
         both = {change: moved[name, change] for change in (SWAPPED, BLANKED)}
-        findings.append(follows(both, spread, people, target, name, min_movement, seed))
-        if pieces[name]:
-            parts = {region: moved[name, region.label] for region in pieces[name]}
-            findings += windows_moved(
-                parts, spread, people, target, name, seed=seed, most=max_share,
-                border=max_border if given[name].ndim == IMAGE else None,
-            )  # fmt: skip
+        findings.append(follows(case, both, least=min_movement))
+        parts = {region: moved[name, region.label] for region in pieces[name]}
+        if parts:
+            border = max_border if values.ndim == IMAGE else None
+            findings += windows_moved(case, parts, most=max_share, border=border)
     return findings
 
 

@@ -21,6 +21,11 @@ class Clock:
         self._before: dict[str, float] = read_json(file) if file.is_file() else {}
         self._since = time.monotonic()
 
+    def took(self, part: str, seconds: float) -> None:
+        """A part that was measured elsewhere, such as by its runs; the next one begins now."""
+        self._seconds[part] = seconds
+        self._since = time.monotonic()
+
     def stop(self, part: str) -> None:
         """The part that ends now."""
         now = time.monotonic()

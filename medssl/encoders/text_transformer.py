@@ -38,7 +38,9 @@ class TextTransformerConfig(StrictModel):
     """
 
     name: Literal["text_transformer"] = "text_transformer"
-    vocabulary: PositiveInt = Field(4000, description="word pieces to train; not with a folder")
+    vocabulary: int = Field(
+        4000, gt=6, description="word pieces to train, with 6 special tokens; not with a folder"
+    )
     width: PositiveInt = Field(128, description="of tokens and embedding; not with a folder")
     depth: PositiveInt = Field(2, description="transformer layers; not with a folder")
     heads: PositiveInt = Field(4, description="of the attention; not with a folder")

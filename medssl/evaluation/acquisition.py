@@ -9,18 +9,23 @@ import pandas as pd
 
 from medssl.evaluation.baselines import METADATA, FeatureTable, encode
 from medssl.store import schema
-from medssl.types import Rows
+from medssl.types import Kind, Modality, Rows
 
 if TYPE_CHECKING:
     from medssl.store import Store
 
+_NAMES = (
+    schema.SOURCE, schema.SITE, schema.DEVICE, schema.UNITS, schema.VIEW, schema.DISPLAY,
+)  # fmt: skip
 MAX_CATEGORIES = 50
 """Sites, devices or sources beyond this many are counted as one rest."""
 
 
 def acquisition_features(store: Store, rows: Rows) -> FeatureTable:
-    """Site, device, source, view, rate, size, units, start, quality, and how much there is of each.
+    """How records were made: origin, view, shape, rate, display, quality, and how many there are.
 
+    Of images the shape is the ratio of columns to rows, as a logarithm, and the number of pixels;
+    the display is what was done to stored values, such as an inversion, which tells the machine.
     A label that these predict can be learned from how it was recorded: an encoder must beat them
     before its score says anything about physiology.
 
@@ -34,6 +39,7 @@ def acquisition_features(store: Store, rows: Rows) -> FeatureTable:
     numbers = {
         "rate": store.column(schema.RATE, rows),
         "size": np.array([np.prod(shape) if shape else 0 for shape in shapes], dtype=np.float64),
+        "aspect": _aspects(shapes, store.column(schema.MODALITY, rows)),
         "start": store.column(schema.START, rows),
         "time": store.column(schema.TIME, rows),
         "quality": store.column(schema.QUALITY, rows).astype(np.float64),
@@ -43,7 +49,7 @@ def acquisition_features(store: Store, rows: Rows) -> FeatureTable:
         ),
     }
     parts = [pd.DataFrame(numbers)]
-    for name in (schema.SOURCE, schema.SITE, schema.DEVICE, schema.UNITS, schema.VIEW):
+    for name in _NAMES:
         column = pd.Series(store.column(name, rows), name=name, dtype=object)
         common = column.value_counts().index[:MAX_CATEGORIES]
         parts.append(encode(column.where(column.isin(common) | column.isna(), "rest")))
@@ -57,6 +63,16 @@ def acquisition_features(store: Store, rows: Rows) -> FeatureTable:
         note=_shown(varying),
         by="record",
     )
+
+
+def _aspects(shapes: np.ndarray, modalities: np.ndarray) -> np.ndarray:
+    """Logarithm of columns over rows, shape (n,); NaN of what is no image."""
+    images = [Modality(name).kind is Kind.IMAGE for name in modalities.tolist()]
+    found = np.full(len(shapes), np.nan)
+    for place in np.flatnonzero(images):
+        rows, columns = shapes[place]
+        found[place] = np.log(columns / rows)
+    return found
 
 
 def _shown(names: list[str]) -> str:

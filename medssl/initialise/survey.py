@@ -230,7 +230,8 @@ def _nothing(survey: Survey, looks: Sequence[Facts], answers: Answers) -> str:
     found += [f"{count} {name}" for name, count in survey.others.most_common()]
     if survey.papers:
         found.append(plural(survey.papers, "readme, licence or list"))
-    wanted = _WANTED.get(answers.format or "", ", ".join(_WANTED.values()))
+    every = ", ".join([*_WANTED.values(), "four or more radiographs or reports"])
+    wanted = _WANTED.get(answers.format or "", every)
     return (
         f"{survey.listing.folder} holds no recording that this version reads ({wanted}); found: "
         f"{', '.join(found) or 'nothing else'}"

@@ -8,11 +8,13 @@ from medssl.audit.config import AuditConfig
 from medssl.files import digest_json, read_json
 from medssl.stages.base import Context, Manifest, Result, Stage
 from medssl.stages.embed import EMBEDDINGS
-from medssl.stages.pretrain import BUNDLE, PARTICIPANTS
+from medssl.stages.pretrain import BUNDLE, PARTICIPANTS, PARTNER_BUNDLE
 from medssl.stages.probe import PREDICTIONS, PROBES, read_untrained
 from medssl.stages.zero_shot import PROJECTED_IMAGES, PROJECTED_REPORTS, SCORES
 
 if TYPE_CHECKING:
+    from medssl.bundle import Encoder
+    from medssl.evaluation.embeddings import Embeddings
     from medssl.evaluation.targets import Target
 
 PAGE = "audit.html"
@@ -28,7 +30,6 @@ def run(context: Context) -> Result:
     """Write the page and the findings; the caller decides what a failing audit means."""
     from medssl.audit.report import write_report
     from medssl.audit.run import run_audit
-    from medssl.bundle import load_encoder
     from medssl.evaluation.embeddings import Embeddings
     from medssl.evaluation.predictions import read_predictions
     from medssl.stages.data import open_corpus
@@ -41,15 +42,13 @@ def run(context: Context) -> Result:
     if PROBE in context.inputs:
         probes = read_json(context.inputs[PROBE] / PROBES)
         predictions = read_predictions(context.inputs[PROBE] / PREDICTIONS)
-    encoder = None
-    if PRETRAIN in context.inputs:
-        encoder = load_encoder(context.inputs[PRETRAIN] / BUNDLE)
     report = run_audit(
         corpus.store, embeddings, rows=corpus.rows, splits=corpus.splits,
         pretraining_participants=read_json(context.inputs["embed"] / PARTICIPANTS),
         untrained=untrained[0] if untrained else None,
         probe_table=probes["rows"], differences=probes["differences"], predictions=predictions,
-        targets=_targets(context), encoder=encoder, config=context.config, **_zero_shot(context),
+        targets=_targets(context), encoder=_encoder(context, embeddings), config=context.config,
+        **_zero_shot(context),
         meta={"bundle digest": embeddings.metadata["bundle"], "pipeline seed": context.seed},
         progress=context.progress,
     )  # fmt: skip
@@ -59,6 +58,19 @@ def run(context: Context) -> Result:
     summary = {"findings": report.counts(), FAILS: report.fails(context.config.fail_on)}
     said = [[f.audit, f.severity.value, f.title] for f in report.findings]
     return Result(digest=digest_json(said), summary=summary)
+
+
+def _encoder(context: Context, embeddings: Embeddings) -> Encoder | None:
+    """The encoder that made the embeddings, that of the second modality included."""
+    from medssl.bundle import load_encoder
+
+    if PRETRAIN not in context.inputs:
+        return None
+    main = load_encoder(context.inputs[PRETRAIN] / BUNDLE)
+    partner = context.inputs[PRETRAIN] / PARTNER_BUNDLE
+    if embeddings.metadata["bundle"] == main.digest or not partner.is_dir():
+        return main
+    return load_encoder(partner)
 
 
 def _targets(context: Context) -> tuple[Target, ...]:

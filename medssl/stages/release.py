@@ -21,7 +21,15 @@ from medssl.bundle.card import (
     pick_probes,
 )
 from medssl.bundle.identifiers import find_identifiers
-from medssl.bundle.names import BUNDLE_VERSION, CARD, CONFIG, CONTRACT, FACTS, WEIGHTS
+from medssl.bundle.names import (
+    BUNDLE_VERSION,
+    CARD,
+    CONFIG,
+    CONTRACT,
+    FACTS,
+    TOKENIZER,
+    WEIGHTS,
+)
 from medssl.config import StrictModel, nearest
 from medssl.errors import ConfigError, StageError
 from medssl.evaluation.metrics import METRICS
@@ -76,6 +84,7 @@ def run(context: Context) -> Result:
         LeakageError: The encoder was pretrained on participants of validation or test.
     """
     from medssl.bundle import bundle_digest, load_encoder, new_bundle
+    from medssl.bundle.loading import present
     from medssl.bundle.saving import write_card
     from medssl.store import Store
     from medssl.tracking import register_bundle
@@ -88,7 +97,8 @@ def run(context: Context) -> Result:
     out = context.out / BUNDLE
     with new_bundle(out) as folder:
         shutil.copyfile(trained / WEIGHTS, folder / WEIGHTS)
-        shutil.copyfile(trained / CONTRACT, folder / CONTRACT)
+        for name in present(trained, (CONTRACT, TOKENIZER)):
+            shutil.copyfile(trained / name, folder / name)
         described = {**read_json(trained / CONFIG), "version": BUNDLE_VERSION}
         write_json(folder / CONFIG, described)
         card = _card(context, encoder, store, described, exports=_export(config, encoder, folder))
@@ -138,7 +148,11 @@ def _check_origin(context: Context, digest: str) -> None:
         msg = f"cannot tell whose {measured[0]} this is: name its embed output under inputs.embed"
         raise StageError(msg)
     embedded = Manifest.read(context.inputs["embed"])
-    if embedded.parts.get("inputs", {}).get("pretrain") != digest:
+    # With two encoders the stage's digest is of both bundles; the card tells of the main one.
+    pretrained = context.inputs["pretrain"]
+    made = Manifest.read(pretrained).digest if (pretrained / MANIFEST).is_file() else digest
+    partner = embedded.parts.get("config", {}).get("encoder", "main") != "main"
+    if partner or embedded.parts.get("inputs", {}).get("pretrain") != made:
         msg = "the embeddings are of another encoder: embed with this bundle, then probe and audit"
         raise StageError(msg)
     for name in measured:

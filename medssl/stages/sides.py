@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from medssl.errors import StageError
@@ -141,15 +142,16 @@ def _texts(corpus: Corpus, rows: Rows, modality: Modality, settings: Any, where:
         tokenizer = Tokenizer.from_folder(encoder.folder)
     else:
         stored = (str(corpus.store.read_record(int(row))) for row in rows)
-        texts = [text for report in stored if (text := chosen_text(report, policy)) is not None]
-        if not texts:
+        texts = (text for report in stored if (text := chosen_text(report, policy)) is not None)
+        first = next(texts, None)
+        if first is None:
             msg = (
                 f"no training report has one of the sections {', '.join(policy.sections)}: correct "
                 f"{where}.views.policy"
             )
             raise StageError(msg)
         tokenizer = train_tokenizer(
-            texts, vocabulary=encoder.vocabulary, lowercase=policy.lowercase
+            chain([first], texts), vocabulary=encoder.vocabulary, lowercase=policy.lowercase
         )
     contract = TextContract(
         modality=modality, policy=policy, tokenizer=tokenizer.digest, tokens=encoder.tokens

@@ -20,7 +20,6 @@ from medssl.methods.masked_language import language_loss
 from medssl.objectives.masked_language import (
     NOT_MASKED,
     masked_batch,
-    masked_language_loss,
     unigram_surprise,
 )
 from medssl.training.text_batches import TextBatches

@@ -67,12 +67,74 @@ def test_finds_a_mark_in_the_corner_of_an_image() -> None:
     generator = np.random.default_rng(0)
     images = generator.normal(size=(120, 1, 32, 32))
     images[:, :, :6, 26:] += np.repeat(generator.integers(0, 2, size=40), 3)[:, None, None, None]
-    _, windows = audit(lambda x: x[:, 0, :8, 24:].mean(axis=(1, 2)), images)
+    _, windows, border = audit(lambda x: x[:, 0, :5, 27:].mean(axis=(1, 2)), images)
     assert windows.severity is Severity.WARNING
-    assert "1/4 × 4/4" in windows.title
+    assert "1/6 × 6/6" in windows.title
     assert windows.table is not None
-    assert len(windows.table.rows) == 16
-    assert sum(bool(row[1]) for row in windows.table.rows) == 12
+    assert len(windows.table.rows) == 36
+    assert sum(bool(row[1]) for row in windows.table.rows) == 20
+    assert border.severity is Severity.WARNING
+    assert border.value == pytest.approx(1.0)
+    assert border.cells is not None
+    movement = np.array(border.cells.movement)
+    assert movement.shape == (6, 6)
+    assert np.unravel_index(movement.argmax(), movement.shape) == (0, 5)
+
+
+def test_a_score_read_from_the_middle_of_an_image_is_none_of_its_border() -> None:
+    images = np.random.default_rng(0).normal(size=(120, 1, 24, 24))
+    _, windows, border = audit(lambda x: x[:, 0, 8:16, 8:16].mean(axis=(1, 2)), images)
+    assert windows.severity is border.severity is Severity.OK
+    assert border.value == pytest.approx(0.0)
+    assert border.figure == "occlusion-age-input"
+
+
+def test_marks_in_several_corners_are_found_together() -> None:
+    """No single cell holds most of the movement; the border does."""
+    images = np.random.default_rng(0).normal(size=(120, 1, 24, 24))
+
+    def corners(x: np.ndarray) -> np.ndarray:
+        left, right = x[:, 0, :4, :4], x[:, 0, :4, 20:]
+        return left.mean(axis=(1, 2)) - right.mean(axis=(1, 2))
+
+    _, windows, border = audit(corners, images)
+    assert windows.severity is Severity.OK
+    assert border.severity is Severity.WARNING
+    assert "border" in border.title
+
+
+def test_cells_are_those_of_the_image_and_not_of_the_black_around_it() -> None:
+    """Tall and wide images in squares; the score is the first row of each image's own."""
+    generator = np.random.default_rng(0)
+    extents = np.array([(24, 12), (12, 24)])[np.arange(120) % 2]
+    images = np.zeros((120, 1, 24, 24), dtype=np.uint8)
+    for image, (rows, columns) in zip(images, extents.tolist(), strict=True):
+        top, left = (24 - rows) // 2, (24 - columns) // 2
+        inside = generator.integers(1, 256, size=(rows, columns))
+        image[0, top : top + rows, left : left + columns] = inside
+
+    def first_rows(x: np.ndarray) -> np.ndarray:
+        assert x.dtype == np.uint8
+        tops = np.argmax(x[:, 0].any(axis=2), axis=1)
+        return np.array([image[0, top].sum() for image, top in zip(x, tops, strict=True)], float)
+
+    _, windows, border = audit(first_rows, images, extents=extents)
+    assert windows.table is not None
+    shares = {str(row[0]): row[2] for row in windows.table.rows}
+    assert sum(float(s or 0) for name, s in shares.items() if name.startswith("1/6")) > 0.99
+    assert border.severity is Severity.WARNING
+
+
+def test_features_of_every_change_are_scored_in_one_call() -> None:
+    calls = []
+
+    def scores(features: np.ndarray) -> np.ndarray:
+        calls.append(len(features))
+        return features[:, 0]
+
+    found = audit(scores, waves(), encode=power, batch_size=50)
+    assert calls == [120 * (1 + 2 + 8)]
+    assert found == audit(power, waves())
 
 
 def test_two_inputs_are_told_apart() -> None:

@@ -113,7 +113,8 @@ def test_equal_reports_of_two_people_stay_and_views_are_chosen(tmp_path):
     image = np.arange(64, dtype=np.uint8).reshape(8, 8)
     text = "FINDINGS: Normal chest."
     records = [
-        record("p1", "PA", image), record("p1", "lateral", image + 1), record("p2", None, image + 2),
+        record("p1", "PA", image), record("p1", "lateral", image + 1),
+        record("p2", None, image + 2),
         record("p1", None, text, "report"), record("p2", None, text, "report"),
     ]  # fmt: skip
     store = write_store(tmp_path / "store", records)

@@ -182,7 +182,8 @@ def words(tmp_path_factory):
 
 
 SHORT = {"steps": 2, "validate_every": 0, "keep": "last",
-         "optimiser": {"learning_rate": 0.02, "schedule": "constant"}, "method": "convirt"}  # fmt: skip
+         "optimiser": {"learning_rate": 0.02, "schedule": "constant"}, "method": "convirt",
+}  # fmt: skip
 
 
 def key(path):
@@ -293,7 +294,7 @@ def changed(store, path, keep):
     [
         (lambda row: row["modality"] == "radiograph", {}, "the store holds no report record"),
         (
-            lambda row: row["study"] != "0" and (row["modality"] == "report") == (row["study"] == "1"),
+            lambda row: (row["modality"], row["study"]) in (("report", "1"), ("radiograph", "2")),
             {},
             "images has a report of its study: ingest both with a rule for study",
         ),

@@ -14,6 +14,10 @@ TERM: Final = "further term"
 TIP: Final = "TIP"
 
 
+_ALONE: Final = {"level": "segment", "partner": None, "min_records": 1}
+"""Pairs of image-only methods: two views of one image."""
+
+
 def arms() -> tuple[Arm, ...]:
     """All arms, ConVIRT first; images, steps, batches, encoder and head are the same for all.
 
@@ -26,7 +30,7 @@ def arms() -> tuple[Arm, ...]:
     def image_only(name: str, method: dict[str, Any]) -> Arm:
         return Arm(
             name=name, group=IMAGES,
-            pretrain={"method": method, "pairs": {"level": "segment", "partner": None, "min_records": 1},
+            pretrain={"method": method, "pairs": _ALONE,
                       "partner": None},
         )  # fmt: skip
 
@@ -62,7 +66,7 @@ def arms() -> tuple[Arm, ...]:
 def table_arms() -> tuple[Arm, ...]:
     """TIP, and SimCLR on the same images."""
     alone = {
-        "method": {"name": "simclr"}, "pairs": {"level": "segment", "partner": None, "min_records": 1},
+        "method": {"name": "simclr"}, "pairs": _ALONE,
         "partner": None,
     }  # fmt: skip
     return Arm(name=TIP, group="images and tables"), Arm(

@@ -207,8 +207,8 @@ def _masking(result: PartResult) -> list[str]:
         "### Texts of a batch that say the same",
         "",
         "Share of the other rows of a batch whose drawn sentence is the same word by word, or "
-        "which are of the same participant; mean over logged steps and seeds. What masking them does to "
-        "scores stands in the tables above, in the rows *same texts*.",
+        "which are of the same participant; mean over logged steps and seeds. What masking them "
+        "does to scores stands in the tables above, in the rows *same texts*.",
         "",
         "| | share | rows of a batch of 64 |",
         "|---|---|---|",
@@ -266,9 +266,9 @@ def _how(results: Mapping[str, PartResult], options: Options) -> list[str]:
         f"- {count} paired comparisons, not corrected for their number: about {count * 0.05:.0f} "
         "would exclude zero by chance alone.",
         "- All arms share data, split, steps, batch, image encoder, head and optimiser. ConVIRT "
-        "and its switches see the text, which carries the findings of training images: that they beat "
-        "image-only methods on the same findings is no evidence that radiologists' reports would "
-        "do the same for this network.",
+        "and its switches see the text, which carries the findings of training images: that they "
+        "beat image-only methods on the same findings is no evidence that radiologists' reports "
+        "would do the same for this network.",
         "- Losses keep their published temperatures. The learning rate is the same for all: 5e-4, "
         "1e-3 and 3e-3 were tried for ConVIRT and SimCLR on validation participants with one seed, "
         "and none was clearly best. How many sentences a report has was chosen after a look at "

@@ -108,7 +108,7 @@ def _labels(
     result.notes[:0] = shown_counts(read_json(corpus / CORPUS_FACTS))
     clock.stop("corpus")
     folders, result.runs = _train(part, chosen, options, report)
-    clock.stop("ingest, pretraining and embedding")
+    clock.took("pretraining", _seconds_of(result.runs, options))
     curves = _curves(part, chosen, options, report) if options.curves else {}
     clock.stop("label curves: training")
     store = _open(folders)
@@ -118,6 +118,11 @@ def _labels(
     assert isinstance(store, Store)
     clock.stop("scoring")
     return result
+
+
+def _seconds_of(runs: Sequence[Run], options: Options) -> float:
+    """Seconds of all pretraining runs, shared by the workers: whenever and however often called."""
+    return sum(run.seconds for run in runs) / options.workers
 
 
 def _open(folders: Mapping[str, Path]) -> Store:
@@ -280,7 +285,7 @@ def _pairs(part: Part, options: Options, report: Report) -> PartResult:
     clock = Clock(result.seconds, options.root / "pairs-seconds.json")
     base = Arm(name=BASE, group="")
     folders, result.runs = _train(part, [base], options, report)
-    clock.stop("ingest, pretraining and embedding")
+    clock.took("pretraining", _seconds_of(result.runs, options))
     store = _open(folders)
     splits = _describe(result, part, store, options)
     pairs = match_studies(store, _rows_of(store, splits, TEST), store.rows(modality="report"))
@@ -308,7 +313,7 @@ def _tables(part: Part, options: Options, report: Report) -> PartResult:
     clock = Clock(result.seconds, options.root / "tables-seconds.json")
     chosen = table_arms()
     folders, result.runs = _train(part, chosen, options, report)
-    clock.stop("ingest, pretraining and embedding")
+    clock.took("pretraining", _seconds_of(result.runs, options))
     store = _open(folders)
     splits = _describe(result, part, store, options)
     embeddings: dict[str, list[Embeddings]] = {}

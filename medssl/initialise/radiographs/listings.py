@@ -136,7 +136,7 @@ def _bare(table: Table, columns: Sequence[str], paths: Sequence[str]) -> list[Im
         for row in table.rows:
             same = bare.get(row.get(column, ""), set())
             if len(same) == 1:
-                rows.setdefault(*same, []).append(row)
+                rows.setdefault(next(iter(same)), []).append(row)
         if len(rows) >= _LISTED * len(paths):
             roles = roles_of(table, files=column)
             found.append(ImageTable(table, column, "", rows, roles, bare=True))

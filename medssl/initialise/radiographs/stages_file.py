@@ -103,8 +103,6 @@ def _language(plan: StudyPlan) -> list[str]:
 def evaluation_lines(plan: StudyPlan) -> list[str]:
     """All stages after it."""
     lines = ["  embed: {}", ""]
-    if plan.method == "convirt":
-        lines += _zero_shot(plan)
     targets = [*targets_of(plan.labels), *participant_targets(plan)]
     why = no_probe(plan, targets)
     if why:
@@ -126,8 +124,6 @@ def evaluation_lines(plan: StudyPlan) -> list[str]:
         "  # `fail_on: critical` ends the run with exit code 3 when it finds something critical.",
         "  audit: {}",
     ]
-    if plan.method == "convirt":
-        return lines
     return [
         *lines,
         "",
