@@ -38,7 +38,7 @@ def invoke(*arguments):
 def test_show_tells_what_a_bundle_expects(bundle):
     done = invoke("show", bundle)
     assert done.exit_code == 0
-    for text in (bundle_digest(bundle), "134 samples at 64 Hz", "none [at all]", "3,940"):
+    for text in (bundle_digest(bundle), "134 samples, 2.09375 s", "none [at all]", "3,940"):
         assert text in done.stdout
     assert done.stdout.count("\n") < 20
 

@@ -133,7 +133,8 @@ def _records(
         n_participants=share.n_participants,
         n_records=share.n_records,
         detail=_rule(expected_false),
-        advice="Look at these records: remove what is no proper recording, and see whether scores move."
+        advice="Look at these records: remove what is no proper recording, and see whether "
+        "scores move."
         if len(order)
         else "Nothing to do.",
         participants=tuple(owners),

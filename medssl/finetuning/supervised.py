@@ -26,7 +26,7 @@ from medssl.finetuning.network import Reader
 from medssl.finetuning.runs import RunKey, RunResult, Work, train_one
 from medssl.finetuning.units import LabelledUnits, label_units
 from medssl.finetuning.validation import check_validation
-from medssl.inputs import make_inputs
+from medssl.inputs import Inputs, make_inputs
 from medssl.sampling.splits import VALIDATION, check_disjoint
 from medssl.store import Store
 from medssl.store.schema import MODALITY
@@ -45,6 +45,7 @@ def supervised_predictions(
     encoder: EncoderConfig,
     config: SupervisedConfig | None = None,
     seed: int = 0,
+    inputs: Inputs | None = None,
 ) -> Predictions:
     """Train an encoder from scratch with labels, and predict others.
 
@@ -58,6 +59,8 @@ def supervised_predictions(
         encoder: How to build the encoder.
         config: Steps, learning rate, seeds.
         seed: Of everything.
+        inputs: How records become what the encoder takes; as the store tells it by default, which
+            it cannot for texts.
 
     Returns:
         One run a seed; units without a label are absent.
@@ -75,7 +78,7 @@ def supervised_predictions(
         raise StageError(msg)
     runs = [
         train_from_scratch(store, *parts, target=target, encoder=encoder, config=config,
-                           seed=seed, run=run)
+                           seed=seed, run=run, inputs=inputs)
         for run in range(config.seeds)
     ]  # fmt: skip
     return gather_runs(runs, parts[2])
@@ -99,6 +102,7 @@ def train_from_scratch(
     seed: int,
     run: int,
     folder: Path | None = None,
+    inputs: Inputs | None = None,
 ) -> RunResult:
     """One run: fitted on some units, stopped early by others, the last ones predicted once.
 
@@ -113,6 +117,7 @@ def train_from_scratch(
         seed: Of all runs.
         run: Which of them.
         folder: Where its result is kept, and found again.
+        inputs: As in `supervised_predictions`.
 
     Raises:
         LeakageError: A participant stands in two of the three.
@@ -131,7 +136,8 @@ def train_from_scratch(
         return RunResult.read(folder)
     settings = config.from_scratch(target)
     device = choose_device(settings)
-    work = Work(reader_of(store, fit.rows), stop, score, encoder, None, settings, seed, device)
+    read = reader_of(store, fit.rows) if inputs is None else Reader(store, inputs)
+    work = Work(read, stop, score, encoder, None, settings, seed, device)
     with repeatable(device, settings.threads):
         result, _ = train_one(work, RunKey(SCRATCH, 1.0, run), fit)
     if folder is not None:
@@ -148,6 +154,7 @@ def supervised_rival(
     encoder: EncoderConfig,
     config: SupervisedConfig,
     seed: int,
+    inputs: Inputs | None = None,
     folder: Path | None = None,
     report: Callable[[], None] | None = None,
 ) -> Rival:
@@ -165,6 +172,7 @@ def supervised_rival(
         encoder: How to build the encoder.
         config: Steps, learning rate, seeds.
         seed: Of weights and batches.
+        inputs: As in `supervised_predictions`.
         folder: Where finished runs are kept.
         report: Called after each run.
     """
@@ -176,7 +184,7 @@ def supervised_rival(
         result = train_from_scratch(
             store, units.take(fitted[~stops]), units.take(fitted[stops]), units.take(held),
             target=case.target, encoder=encoder, config=config,
-            seed=derive_seed(seed, "supervised", fold), run=run,
+            seed=derive_seed(seed, "supervised", fold), run=run, inputs=inputs,
             folder=None if folder is None else folder / name[:16],
         )  # fmt: skip
         if report is not None:

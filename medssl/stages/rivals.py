@@ -14,13 +14,14 @@ from medssl.errors import ConfigError, StageError
 from medssl.evaluation.probes import ProbeConfig
 from medssl.finetuning.config import SupervisedConfig
 from medssl.stages.base import Context, Manifest, Result, Stage
-from medssl.types import Modality
+from medssl.types import Kind, Modality
 
 if TYPE_CHECKING:
     from medssl.evaluation.baselines import FeatureTable
     from medssl.evaluation.embeddings import Embeddings
     from medssl.evaluation.probe import Rival
     from medssl.evaluation.units import Records
+    from medssl.inputs import Inputs
     from medssl.stages.data import Corpus
     from medssl.types import Rows
 
@@ -46,8 +47,10 @@ class RivalsConfig(StrictModel):
     untrained_seeds: int = Field(
         3, ge=0, description="encoders with random weights; those of the embed stage come first"
     )
-    heart_rate_variability: bool = Field(True, description="of PPG and ECG")
-    minirocket: int = Field(9_996, ge=0, description="features of MiniRocket; 0 leaves it out")
+    heart_rate_variability: bool = Field(True, description="of PPG and ECG alone")
+    minirocket: int = Field(
+        9_996, ge=0, description="features of MiniRocket, of waveforms alone; 0 leaves it out"
+    )
     supervised: SupervisedConfig | None = Field(
         SupervisedConfig(), description="the encoder trained with labels; null leaves it out"
     )
@@ -64,6 +67,20 @@ class _Ground:
     rows: Rows
     modality: Modality
     encoder: EncoderConfig | None
+    inputs: Inputs | None
+    """How records become what the encoder takes; None where no tokenizer is known."""
+
+    @property
+    def untrainable(self) -> str | None:
+        """Why no encoder can be trained or left untrained, if so."""
+        if self.encoder is None:
+            return "which encoder is not known: set rivals.encoder"
+        if self.inputs is None:
+            return (
+                f"{self.modality} records need the tokenizer of an encoder that was pretrained on "
+                "them"
+            )
+        return None
 
 
 def run(context: Context) -> Result:
@@ -74,7 +91,8 @@ def run(context: Context) -> Result:
     Raises:
         ConfigError: No targets.
         LeakageError: The encoder was pretrained on participants of validation or test.
-        StageError: The store holds several modalities and none is named.
+        StageError: The store holds several modalities and none is named, or the encoder takes
+            others.
     """
     import shutil
 
@@ -114,9 +132,11 @@ def run(context: Context) -> Result:
 def _open(context: Context) -> _Ground:
     import numpy as np
 
+    from medssl.encoders import kind_of
     from medssl.evaluation.embeddings import Embeddings
     from medssl.evaluation.probe import rows_of
     from medssl.evaluation.units import Records
+    from medssl.inputs import make_inputs
     from medssl.stages.data import open_corpus
     from medssl.stages.embed import EMBEDDINGS
 
@@ -129,9 +149,21 @@ def _open(context: Context) -> _Ground:
     modality = Modality(named or _only_modality(context))
     corpus = open_corpus(context, modality)
     rows = np.asarray(corpus.rows if found is None else rows_of(found, corpus.store))
+    pretrained, inputs = _pretrained(context, modality)
+    encoder = config.encoder or pretrained
+    if encoder is not None and kind_of(encoder) is not modality.kind:
+        msg = (
+            f"rivals.encoder is {encoder.name}, which takes no {modality} records: name an encoder "
+            f"of {modality.kind}s, or leave it out"
+        )
+        raise StageError(msg)
+    if inputs is None and encoder is not None and modality.kind in (Kind.WAVEFORM, Kind.IMAGE):
+        inputs = make_inputs(corpus.store.contract(modality, rows))
+    encoder = _without_weights(encoder, inputs)
+    if inputs is not None and found is None:
+        rows = inputs.usable(corpus.store, rows)
     records = Records.of(corpus.store, rows) if found is None else found
-    encoder = config.encoder or _pretrained_config(context, modality)
-    return _Ground(corpus, probe, records, rows, modality, encoder)
+    return _Ground(corpus, probe, records, rows, modality, encoder, inputs)
 
 
 def _settings(context: Context) -> ProbeConfig:
@@ -158,24 +190,37 @@ def _only_modality(context: Context) -> str:
     return str(there[0])
 
 
-def _pretrained_config(context: Context, modality: Modality) -> EncoderConfig | None:
-    """How the pretrained encoder of a modality was built, if there is one."""
+def _pretrained(context: Context, modality: Modality) -> tuple[EncoderConfig | None, Inputs | None]:
+    """How the pretrained encoder of a modality was built, and what it takes, if there is one."""
     from medssl.bundle import load_encoder, read_config
     from medssl.encoders import parse_encoder_config
     from medssl.stages.pretrain import BUNDLE, PARTNER_BUNDLE
 
     if "pretrain" not in context.inputs:
-        return None
+        return None, None
     for name in (BUNDLE, PARTNER_BUNDLE):
         folder = context.inputs["pretrain"] / name
-        if folder.is_dir() and load_encoder(folder, device="cpu").contract.modality is modality:
-            return parse_encoder_config(read_config(folder)["encoder"])
-    return None
+        if not folder.is_dir():
+            continue
+        encoder = load_encoder(folder, device="cpu")
+        if encoder.contract.modality is modality:
+            return parse_encoder_config(read_config(folder)["encoder"]), encoder.inputs
+    return None, None
+
+
+def _without_weights(encoder: EncoderConfig | None, inputs: Inputs | None) -> EncoderConfig | None:
+    """A configuration that starts from random weights, whatever file or folder it names."""
+    if encoder is not None and encoder.name == "text_transformer":
+        tokenizer = getattr(inputs, "tokenizer", None)
+        return encoder if tokenizer is None else encoder.resolved(tokenizer.size)
+    if encoder is not None and getattr(encoder, "weights", None) is not None:
+        return encoder.model_copy(update={"weights": None})
+    return encoder
 
 
 def _steps(config: RivalsConfig, ground: _Ground) -> int:
     """Of the progress bar: the feature tables, and every training."""
-    if config.supervised is None or ground.encoder is None:
+    if config.supervised is None or ground.untrainable is not None:
         return 2
     folds = ground.probe.folds or 1
     return 2 + config.supervised.seeds * folds * len(ground.probe.targets)
@@ -188,7 +233,7 @@ def _features(context: Context, ground: _Ground) -> list[FeatureTable]:
     from medssl.evaluation.heart_rate_variability import heart_rate_variability_features
 
     config: RivalsConfig = context.config
-    if config.heart_rate_variability and ground.modality in (Modality.PPG, Modality.ECG):
+    if config.heart_rate_variability and _has_beats(ground):
         single = any(target.level != "participant" for target in ground.probe.targets)
         table = heart_rate_variability_features(
             ground.corpus.store, ground.rows, ground.modality,
@@ -210,23 +255,27 @@ def _rivals(
 
     config: RivalsConfig = context.config
     corpus, found = ground.corpus, {}
-    if config.heart_rate_variability and VARIABILITY not in given:
+    if config.heart_rate_variability and _has_beats(ground) and VARIABILITY not in given:
         found[VARIABILITY] = _absent("no recording has beats over 10 s without a gap")
-    if config.minirocket:
+    if config.minirocket and ground.modality.kind is Kind.WAVEFORM:
         table = minirocket_features(
             corpus.store, ground.rows, corpus.of(TRAIN), context.seed, config.minirocket
         )
         found[MINIROCKET] = ridge_rival(table, ground.records, ground.probe)
     advance()
-    if config.supervised is not None and ground.encoder is None:
-        found[SUPERVISED] = _absent("which encoder is not known: set rivals.encoder")
+    if config.supervised is not None and ground.untrainable is not None:
+        found[SUPERVISED] = _absent(ground.untrainable)
     elif config.supervised is not None and ground.encoder is not None:
         found[SUPERVISED] = supervised_rival(
             corpus.store, ground.rows, corpus.splits, ground.probe,
             encoder=ground.encoder, config=config.supervised, seed=context.seed,
-            folder=context.out / _RUNS, report=advance,
+            inputs=ground.inputs, folder=context.out / _RUNS, report=advance,
         )  # fmt: skip
     return found
+
+
+def _has_beats(ground: _Ground) -> bool:
+    return ground.modality in (Modality.PPG, Modality.ECG)
 
 
 def _absent(reason: str) -> Rival:
@@ -244,15 +293,16 @@ def _untrained(context: Context, ground: _Ground) -> list[Embeddings]:
     from medssl.stages.probe import read_untrained
 
     given = read_untrained(context) if "embed" in context.inputs else []
-    if given or ground.encoder is None:
+    if given or ground.encoder is None or ground.inputs is None:
         return given
-    corpus = ground.corpus
-    contract = corpus.store.contract(ground.modality, ground.rows)
+    corpus, inputs = ground.corpus, ground.inputs
     return [
         embed_store(
             untrained_encoder(
-                ground.encoder, contract, corpus.store, corpus.of(TRAIN),
+                ground.encoder, inputs.contract, corpus.store,
+                inputs.usable(corpus.store, corpus.of(TRAIN)),
                 limit=_CALIBRATION, seed=context.seed + seed,
+                tokenizer=getattr(inputs, "tokenizer", None),
             ),
             corpus.store, ground.rows,
         )
@@ -261,7 +311,7 @@ def _untrained(context: Context, ground: _Ground) -> list[Embeddings]:
 
 
 STAGE = Stage(
-    name="rivals", version=1, config=RivalsConfig, run=run,
+    name="rivals", version=2, config=RivalsConfig, run=run,
     needs=("ingest",), uses=("reduce", "pretrain", "embed", "probe"), reads=("seed", "split"),
     resumes=True, ignores=("workers",),
 )  # fmt: skip

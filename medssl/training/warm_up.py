@@ -53,10 +53,16 @@ def warm_up_text(
     settings = method.settings.warm_up
     policy = inputs.contract.policy
     told = warm_up(
-        encoder, inputs.tokenizer, _sentences(data, policy), steps=settings.steps, batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate, share=settings.share, seed=seed,
+        encoder,
+        inputs.tokenizer,
+        _sentences(data, policy),
+        steps=settings.steps,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        share=settings.share,
+        seed=seed,
         held_out=[] if held_out is None else _sentences(held_out, policy),
-    )  # fmt: skip
+    )
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().contiguous() for name, value in encoder.state_dict().items()}
     save_file(state, folder / _WEIGHTS)

@@ -1,5 +1,6 @@
 import copy
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,13 +9,19 @@ import torch
 from medssl.errors import ObjectiveError, StageError
 from medssl.finetuning.heads import build_head
 from medssl.finetuning.loop import Loop, choose_device, rate_factor, repeatable
-from medssl.finetuning.network import TaskNetwork, predict_units
+from medssl.finetuning.network import Reader, TaskNetwork, predict_units
 from medssl.finetuning.objectives import Situation
 from medssl.finetuning.sampler import UnitSampler
 from medssl.finetuning.scale import Scale
+from medssl.inputs.waveforms import bare_waveforms
 from medssl.views.normalise import zscore
 
 CPU = torch.device("cpu")
+
+
+def reader(read):
+    """Reads as from a store whose only method is `read`."""
+    return Reader(SimpleNamespace(read=read), bare_waveforms())
 
 
 @pytest.fixture
@@ -34,7 +41,14 @@ def make_loop(waves, make_encoder, make_config):
         )  # fmt: skip
         objective = config.chosen_objective.build(Situation(units, scale, config.steps, 0))
         return Loop(
-            network, sampler, objective, scale, config, start=start, read=read or data.read, seed=0
+            network,
+            sampler,
+            objective,
+            scale,
+            config,
+            start=start,
+            read=reader(read or data.read),
+            seed=0,
         )
 
     return make
@@ -148,16 +162,20 @@ def test_a_planted_target_is_learned(make_loop, waves, monkeypatch):
         people=40, steps=120, warmup_steps=20, batch_size=32, learning_rate=5e-3,
         validate_every=20, patience=10,
     )  # fmt: skip
-    found = predict_units(loop.network, test.read, test.units("regression"), loop.scale, CPU)
+    found = predict_units(
+        loop.network, reader(test.read), test.units("regression"), loop.scale, CPU
+    )
     before = np.abs(found - test.values("regression")[0]).mean()
 
     def validate(units):
-        natural = predict_units(loop.network, validation.read, units, loop.scale, CPU)
+        natural = predict_units(loop.network, reader(validation.read), units, loop.scale, CPU)
         return float(np.abs(natural - units.values).mean())
 
     monkeypatch.setattr(loop, "validate", validate)
     loop.run(validation.units("regression"))
-    found = predict_units(loop.network, test.read, test.units("regression"), loop.scale, CPU)
+    found = predict_units(
+        loop.network, reader(test.read), test.units("regression"), loop.scale, CPU
+    )
     truth = test.values("regression")[0]
     error, naive = np.abs(found - truth).mean(), np.abs(truth - truth.mean()).mean()
     assert error < 0.6 * min(naive, before)

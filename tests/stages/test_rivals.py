@@ -226,3 +226,55 @@ def test_a_killed_stage_goes_on_with_the_trainings_that_are_left(alone, monkeypa
     monkeypatch.setattr(supervised, "train_one", real)
     made.run(force=["rivals"])
     assert (step.folder / "rivals.json").read_text() == resumed
+
+
+@pytest.fixture
+def of_images(image_text_store, tmp_path):
+    """A pipeline of the rivals alone on the synthetic store of images and reports."""
+
+    def make(modality, **changes):
+        target = {"name": "sex", "column": "sex", "kind": "binary", "positive": "M"}
+        settings = {
+            "name": "images", "root": str(tmp_path / "runs"), "tracking": {"enabled": False},
+            "inputs": {"ingest": str(image_text_store)},
+            "split": {"train": 0.5, "validation": 0.1, "test": 0.4},
+            "stages": {"rivals": {
+                **RIVALS, "modality": modality, "untrained_seeds": 1,
+                "probe": {"targets": [target], "bootstrap": 100}, **changes,
+            }},
+        }  # fmt: skip
+        path = tmp_path / "images.yaml"
+        path.write_text(yaml.safe_dump(settings, sort_keys=False))
+        return Pipeline(path)
+
+    return make
+
+
+def test_images_have_their_own_rivals_and_none_of_waveforms(of_images):
+    encoder = {"name": "resnet2d", "width": 4, "block": "basic", "blocks": [1, 1], "stem": "small"}
+    step = of_images("radiograph", encoder=encoder).run()[-1]
+    rows = pd.DataFrame(read_json(step.folder / "rivals.json")["rows"])
+    assert set(rows["features"]) == {
+        "untrained encoder", "image statistics", "image shape", "acquisition metadata",
+        "predict the mean", "supervised from scratch", "demographics",
+    }  # fmt: skip
+    scored = rows[(rows["metric"] == "auroc") & (rows["features"] != "demographics")]
+    assert scored["value"].notna().all()
+    assert scored["n_score"].nunique() == 1
+
+
+def test_without_a_tokenizer_reports_are_trained_on_by_nobody_and_that_is_said(of_images):
+    encoder = {"name": "text_transformer", "vocabulary": 200, "width": 16, "depth": 1, "heads": 2}
+    step = of_images("report", encoder=encoder).run()[-1]
+    rows = read_json(step.folder / "rivals.json")["rows"]
+    assert {row["features"] for row in rows if row["value"] is not None} == {
+        "acquisition metadata", "predict the mean",
+    }  # fmt: skip
+    (why,) = {row["note"] for row in rows if row["features"] == "supervised from scratch"}
+    assert why == ("report records need the tokenizer of an encoder that was pretrained on them")
+
+
+def test_an_encoder_of_another_kind_is_refused(of_images):
+    encoder = {"name": "resnet1d", "channels": 1}
+    with pytest.raises(StageError, match="rivals.encoder is resnet1d, which takes no radiograph"):
+        of_images("radiograph", encoder=encoder).run()
