@@ -9,11 +9,11 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_v
 from medssl.config import StrictModel
 from medssl.evaluation.statistics import Method
 from medssl.evaluation.targets import Target
+from medssl.finetuning.augment import AugmentConfig
 from medssl.finetuning.heads import HeadName
 from medssl.finetuning.lora import LoraConfig
 from medssl.finetuning.network import Precision
 from medssl.finetuning.objectives import ObjectiveConfig, default_objective
-from medssl.views import ViewsConfig
 
 Start = Literal["bundle", "frozen", "scratch"]
 BUNDLE: Final = "bundle"
@@ -35,7 +35,9 @@ class SupervisedConfig(StrictModel):
     learning_rate: PositiveFloat = Field(1e-3, description="of the head, and of all from scratch")
     weight_decay: float = Field(0.01, ge=0)
     clip: PositiveFloat = Field(1.0, description="largest norm of the gradient")
-    augment: ViewsConfig | None = Field(None, description="views of the fitted records")
+    augment: AugmentConfig | None = Field(
+        None, description="views of the fitted records, of the kind that the encoder takes"
+    )
     validate_every: PositiveInt = Field(20, description="steps")
     patience: PositiveInt = Field(
         5, description="validations without a better loss, after the warm-up, before it stops"

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from medssl.errors import ObjectiveError, StageError
+from medssl.finetuning.augment import build_views
 from medssl.finetuning.config import FROZEN, SCRATCH, FinetuneConfig, Start
 from medssl.finetuning.layers import freeze_batch_norm, parameter_groups
 from medssl.finetuning.network import (
@@ -86,7 +87,7 @@ class Loop:
         self.seed = seed
         self.device = next(network.parameters()).device
         self._read = read
-        self._views = config.augment.build() if config.augment else None
+        self._views = build_views(config.augment, read.contract) if config.augment else None
         self._targets = scale.targets(sampler.units.values)
         people = np.unique(sampler.units.participants, return_inverse=True)[1]
         self._participants = torch.from_numpy(people)

@@ -23,7 +23,7 @@ class LoraConfig(StrictModel):
 
 
 def find_targets(encoder: nn.Module) -> list[str]:
-    """Names of the layers that get an adapter: linear, and 1-D convolutions that mix channels.
+    """Names of the layers that get an adapter: linear, and convolutions that mix channels.
 
     Depthwise convolutions are left out: a low-rank update of one would be larger than itself.
 
@@ -34,7 +34,8 @@ def find_targets(encoder: nn.Module) -> list[str]:
     return [
         name
         for name, module in encoder.named_modules()
-        if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv1d) and module.groups == 1)
+        if isinstance(module, nn.Linear)
+        or (isinstance(module, nn.Conv1d | nn.Conv2d) and module.groups == 1)
     ]
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from medssl.batches import ModelInput, Raw, move
+from medssl.contracts import Contract
 from medssl.errors import StageError
 from medssl.finetuning.heads import Head
 from medssl.finetuning.scale import Scale
@@ -88,6 +89,11 @@ class Reader:
     def digest(self) -> str:
         """Digest of the store."""
         return self._store.digest
+
+    @property
+    def contract(self) -> Contract:
+        """What the encoder expects of the records."""
+        return self._inputs.contract
 
     def plain(self, rows: Rows, device: torch.device) -> ModelInput:
         """Without views.

@@ -140,11 +140,11 @@ class PretrainingMethod(lightning.LightningModule):
         """
         seed = self.view_seed(batch, which, number)
         seen = self.inputs_of(which).viewed(batch[which], self.views_of(which), seed=seed)
-        return move(seen, batch["participants"].device)  # tokens are made on the CPU
+        return move(seen, self.device)  # tokens are made on the CPU
 
     def plain(self, batch: Batch, which: Side) -> Any:
         """One side of a batch as it would be embedded, on the batch's device."""
-        return self.inputs_of(which).plain(batch[which], batch["participants"].device)
+        return self.inputs_of(which).plain(batch[which], self.device)
 
     def view_seed(self, batch: Batch, which: Side, number: int = 0) -> int:
         """Seed of a view: of the run, the batch's position, the side and the rank."""

@@ -30,12 +30,14 @@ def run(context: Context) -> Result:
     from medssl.finetuning.finetune import finetune_store
     from medssl.finetuning.report import render_curve
     from medssl.finetuning.runs import RunKey
+    from medssl.inputs import make_inputs
     from medssl.stages.data import open_corpus, read_pretraining
 
     config: FinetuneConfig = context.config
     pretrained, provenance = _open_bundle(context)
     corpus = open_corpus(context, pretrained.contract.modality)
-    check_contract(pretrained.contract, corpus.store, corpus.rows)
+    rows = make_inputs(pretrained.contract, pretrained.tokenizer).usable(corpus.store, corpus.rows)
+    check_contract(pretrained.contract, corpus.store, rows)
     read_pretraining(context.inputs["pretrain"], corpus.splits)
     context.run.dataset("store", corpus.store.digest)
 
@@ -44,7 +46,7 @@ def run(context: Context) -> Result:
         context.run.metrics({name: loss}, step=step)
 
     outcome = finetune_store(
-        corpus.store, corpus.rows, corpus.splits, pretrained, config, context.out,
+        corpus.store, rows, corpus.splits, pretrained, config, context.out,
         seed=context.seed, provenance=provenance, progress=context.progress, watch=watch,
     )  # fmt: skip
     value = outcome.curve.to_dict()

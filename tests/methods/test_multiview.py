@@ -181,8 +181,8 @@ def test_infonce_takes_two_views():
     ("changes", "message"),
     [
         ({"method": "simclr"}, "method simclr has no second encoder: use multiview"),
-        ({"partner": None}, r"pairs.level: moment needs method: multiview, and partner: .*the ecg"),
-        ({"pairs": {}}, r"partner belongs to pairs: \{level: moment, partner: …\}"),
+        ({"partner": None}, r"pairs.partner is ecg: name its encoder, partner: \{encoder"),
+        ({"pairs": {}}, r"partner belongs to pairs: \{level: moment, study or record"),
         ({"modality": "ecg"}, "pairs.partner is ecg, as modality: name another modality"),
         ({"export": "teacher"}, "keeps no teacher here"),
     ],
