@@ -62,7 +62,7 @@ def nearest_images(thumbnails: np.ndarray, participants: np.ndarray) -> list[Mat
         return []
     grey = torch.from_numpy(thumbnails)
     with one_thread():
-        fine = torch.cat([details(part) for part in grey.split(BLOCK)])
+        fine = torch.cat([details(part) for part in torch.split(grey, BLOCK)])
 
     def queries(first: int, last: int) -> np.ndarray:
         own = grey[order[first:last]]

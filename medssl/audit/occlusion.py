@@ -92,7 +92,8 @@ def recorded_scores(inputs: AuditInputs) -> Iterator[RecordedScores]:
 
 def occluded_rows(inputs: AuditInputs) -> Rows:
     """Row numbers in the store of the records that are covered part by part."""
-    return inputs.embedded[_occluded(inputs)]
+    rows: Rows = inputs.embedded[_occluded(inputs)]
+    return rows
 
 
 def _in_test(inputs: AuditInputs) -> np.ndarray:

@@ -82,4 +82,5 @@ def occlude(values: np.ndarray, region: Region, extents: np.ndarray | None = Non
 def _cover(changed: np.ndarray, values: np.ndarray, region: Region, sizes: tuple[int, ...]) -> None:
     axes = tuple(range(-len(sizes), 0))
     fill = values.mean(axis=axes, keepdims=True).astype(values.dtype)
-    changed[(..., *region.slices(sizes))] = fill
+    place: tuple[Any, ...] = (..., *region.slices(sizes))
+    changed[place] = fill

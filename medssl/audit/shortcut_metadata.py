@@ -46,8 +46,8 @@ def shortcut_metadata(
 
     Rate, length, shape, view, site, device, source, quality, number of records, time: a label that
     these predict can be learned without looking at the record itself. The score is R² of numbers,
-    quadratic kappa of grades, AUROC or C-index of the others, beside chance and beside the encoder's on the
-    same folds, and once for each column alone.
+    quadratic kappa of grades, AUROC or C-index of the others, beside chance and beside the
+    encoder's on the same folds, and once for each column alone.
 
     Args:
         metadata: Features of each row (a participant, session or record), shape (n, d); NaN is

@@ -7,7 +7,7 @@ from typing import Any
 
 from medssl.bundle.card import Card, DataFacts, ExportFacts, FindingFacts, ProbeFacts
 from medssl.bundle.names import FACTS
-from medssl.contracts import Contract
+from medssl.contracts import Contract, ImageContract
 
 NOT_STATED = "not stated"
 
@@ -21,7 +21,7 @@ def render_card(card: Card) -> str:
         ("Data", _data(card.data, card.training.get("training participants"))),
         ("What was measured", _probes(card.probes)),
         ("What the audit found", _findings(card.audit)),
-        ("Exports", _exports(card.exports)),
+        ("Exports", _exports(card.exports, card.contract)),
         ("Intended use", card.intended_use),
         ("Limits", _list(card.limits)),
         ("How to load it", _usage(card.contract)),
@@ -124,21 +124,28 @@ def _findings(findings: Sequence[FindingFacts] | None) -> str:
     return _table(("severity", "finding"), ((f.severity, f.title) for f in findings))
 
 
-def _exports(exports: Sequence[ExportFacts]) -> str:
+def _exports(exports: Sequence[ExportFacts], contract: Contract) -> str:
     if not exports:
         return ""
     rows = (
         (
             e.file, e.format if e.opset is None else f"{e.format}, opset {e.opset}",
-            f"{e.max_difference:.2g} over {e.segments_checked} segments", e.checked_with,
+            f"{e.max_difference:.2g} over {e.segments_checked} inputs", e.checked_with,
         )
         for e in exports
     )  # fmt: skip
     heads = ("file", "format", "largest difference from the encoder", "checked with")
-    return (
-        f"{_table(heads, rows)}\n\nThey take raw segments of shape (batch, channels, time) in the "
-        "contract's units; normalisation is inside."
-    )
+    return f"{_table(heads, rows)}\n\nThey take {_taken(contract)}; normalisation is inside."
+
+
+def _taken(contract: Contract) -> str:
+    """What an export takes."""
+    if isinstance(contract, ImageContract):
+        return (
+            f"grey images as displayed, in [0, 1], centred in a square of black and brought to "
+            f"{contract.size} pixels: shape (batch, 1, {contract.size}, {contract.size})"
+        )
+    return "raw segments of shape (batch, channels, time) in the contract's units"
 
 
 def _usage(contract: Contract) -> str:

@@ -34,6 +34,9 @@ RELATIVE_TOLERANCE: Final = 1e-4
 """Of the largest absolute value in the encoder's embeddings."""
 ABSOLUTE_TOLERANCE: Final = 1e-6
 INPUT: Final = "segments"
+"""Name of the argument of `RawEncoder.forward`, and of the input of an ONNX file of waveforms."""
+IMAGES: Final = "images"
+"""Name of the input of an ONNX file of images."""
 OUTPUT: Final = "embeddings"
 
 _BATCHES: Final = (1, 3)
@@ -93,6 +96,11 @@ def input_shape(contract: Contract) -> tuple[int, ...]:
         "made by medssl; use medssl.load_encoder"
     )
     raise StageError(msg)
+
+
+def input_name(contract: Contract) -> str:
+    """What the input of an ONNX file is called."""
+    return IMAGES if isinstance(contract, ImageContract) else INPUT
 
 
 def export_bundle(path: str | Path, to: Format, output: str | Path | None = None) -> Path:
@@ -195,13 +203,21 @@ def check_equal(encoder: Encoder, run: Runner, *, what: str) -> tuple[int, float
 
 
 def example_batches(contract: Contract) -> Iterator[Segments]:
-    """Segments to compare on: noise of several scales and offsets, a constant one; one or three."""
+    """Inputs to compare on: noise of several scales and offsets, a constant one; one or three.
+
+    Images stay between black and white.
+    """
     generator = np.random.default_rng(0)
     shape = input_shape(contract)
+    grey = isinstance(contract, ImageContract)
+    scales = ((0.3, 0.5), (1e-3, 0.5), (0.05, 0.1)) if grey else (
+        (1.0, 0.0), (1e-3, 0.0), (300.0, 2048.0)
+    )  # fmt: skip
     for size in _BATCHES:
-        for scale, offset in ((1.0, 0.0), (1e-3, 0.0), (300.0, 2048.0)):
-            yield (generator.normal(size=(size, *shape)) * scale + offset).astype(np.float32)
-        constant = np.full((size, *shape), 5.0, dtype=np.float32)
+        for scale, offset in scales:
+            noise = (generator.normal(size=(size, *shape)) * scale + offset).astype(np.float32)
+            yield noise.clip(0, 1) if grey else noise
+        constant = np.full((size, *shape), 0.0 if grey else 5.0, dtype=np.float32)
         constant[1:, :, ::2] += 1.0  # beside neighbours that are not constant
         yield constant
 
@@ -246,11 +262,11 @@ def _write_onnx(encoder: Encoder) -> Written:
     require("onnxscript", extra="onnx", purpose="exporting to ONNX")
     onnx = require("onnx", extra="onnx", purpose="exporting to ONNX")
     runtime = require("onnxruntime", extra="onnx", purpose="checking an ONNX export")
-    program = _traced(encoder)
+    program, name = _traced(encoder), input_name(encoder.contract)
     try:
         with _quiet("torch.onnx", "onnxscript"):
             made = torch.onnx.export(
-                program, input_names=[INPUT], output_names=[OUTPUT], opset_version=OPSET,
+                program, input_names=[name], output_names=[OUTPUT], opset_version=OPSET,
                 dynamo=True, external_data=False, verbose=False,
             )  # fmt: skip
         assert made is not None
@@ -266,7 +282,7 @@ def _write_onnx(encoder: Encoder) -> Written:
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
     def run(segments: Segments) -> EmbeddingArray:
-        return np.asarray(session.run([OUTPUT], {INPUT: segments})[0])
+        return np.asarray(session.run([OUTPUT], {name: segments})[0])
 
     written = f"torch {torch.__version__}, onnx {onnx.__version__}"
     return Written(content, run, OPSET, written, f"onnxruntime {runtime.__version__}")

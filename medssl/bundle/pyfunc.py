@@ -10,6 +10,7 @@ import torch
 from medssl.bundle.encoder import Encoder
 from medssl.bundle.exports import RawEncoder, input_shape
 from medssl.bundle.loading import load_encoder
+from medssl.contracts import ImageContract, TextContract
 from medssl.errors import ContractError
 from medssl.types import EmbeddingArray
 
@@ -17,22 +18,25 @@ _BATCH: Final = 256
 
 
 class SegmentModel:
-    """Embeds raw segments or grey images that keep the contract, shape (n, *shape of one)."""
+    """Embeds raw segments, grey images or texts that keep the contract."""
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
 
     def predict(self, model_input: Any, params: Any = None) -> EmbeddingArray:
-        """Embed segments; rate, channels and units are the caller's promise.
+        """Embed inputs; rate, channels and units of segments are the caller's promise.
 
         Args:
-            model_input: Segments in the contract's units, shape (n, channels, time), or grey images
-                in [0, 1], shape (n, 1, size, size).
+            model_input: Segments in the contract's units, shape (n, channels, time); grey images in
+                [0, 1], shape (n, 1, size, size); or texts, as a list or a table of one column.
             params: Ignored; MLflow passes it.
 
         Raises:
-            ContractError: The shape is not the contract's, or a sample is not finite.
+            ContractError: The shape is not the contract's, a sample is not finite, or a grey value
+                lies outside [0, 1].
         """
+        if isinstance(self.encoder.contract, TextContract):
+            return self.encoder.embed(np.asarray(model_input, dtype=object).ravel().tolist())
         wanted = input_shape(self.encoder.contract)
         shown = f"(n, {', '.join(map(str, wanted))})"
         try:
@@ -44,7 +48,14 @@ class SegmentModel:
             msg = f"the input has shape {segments.shape}, not {shown}"
             raise ContractError(msg)
         if not np.isfinite(segments).all():
-            msg = "some samples are NaN or infinite: leave those segments out"
+            msg = "some samples are NaN or infinite: leave those inputs out"
+            raise ContractError(msg)
+        grey = isinstance(self.encoder.contract, ImageContract)
+        if grey and segments.size and not 0 <= segments.min() <= segments.max() <= 1:
+            msg = (
+                f"grey values run from {segments.min():g} to {segments.max():g}, not from 0 "
+                "(black) to 1 (white): divide pixels of 8 bits by 255, of 16 bits by 65535"
+            )
             raise ContractError(msg)
         encoder = self.encoder
         raw = RawEncoder(encoder.module, encoder.contract)

@@ -4,11 +4,15 @@ import json
 import shutil
 
 import numpy as np
+import onnxruntime
+import pandas as pd
 import pytest
 import torch
 
 from medssl.bundle import load_encoder
-from medssl.bundle.exports import RawEncoder, export_bundle
+from medssl.bundle.card import ExportFacts, read_card
+from medssl.bundle.card_page import render_card
+from medssl.bundle.exports import RawEncoder, example_batches, export_bundle
 from medssl.bundle.manifest import write_manifest
 from medssl.bundle.pyfunc import SegmentModel
 from medssl.bundle.verification import verify_bundle
@@ -64,6 +68,54 @@ def test_an_export_of_images_takes_grey_values(images):
         stored = (grey[:, 0] * 255).round().astype(np.uint8)
         again = SegmentModel(encoder).predict(stored[:, None] / 255)
         assert np.allclose(encoder.embed(list(stored)), again, atol=1e-4)
+
+
+@pytest.mark.parametrize("to", ["onnx", "torch"])
+def test_exports_of_images_agree_on_grey_values(images, to):
+    encoder = load_encoder(images, device="cpu")
+    batches = list(example_batches(encoder.contract))
+    assert all(0 <= batch.min() <= batch.max() <= 1 for batch in batches)
+    written = export_bundle(images, to)
+    facts = json.loads(written.with_name(written.name + ".json").read_text())
+    assert facts["max_difference"] < 1e-4
+    assert facts["contract"]["size"] == encoder.contract.size
+    if to == "onnx":
+        session = onnxruntime.InferenceSession(written, providers=["CPUExecutionProvider"])
+        (found,) = session.run(["embeddings"], {"images": batches[0]})
+        assert np.allclose(found, SegmentModel(encoder).predict(batches[0]), atol=1e-5)
+
+
+def test_pixels_that_were_not_brought_to_grey_values_are_refused(images):
+    model = SegmentModel(load_encoder(images, device="cpu"))
+    size = model.encoder.contract.size
+    with pytest.raises(ContractError, match="from 0 to 255, not from 0 .black. to 1"):
+        model.predict(np.linspace(0, 255, size * size).reshape(1, 1, size, size))
+    assert model.predict(np.empty((0, 1, size, size))).shape == (0, model.encoder.dim)
+
+
+def test_a_served_model_of_texts_takes_a_list_or_a_table(texts):
+    model = SegmentModel(load_encoder(texts, device="cpu"))
+    said = ["No pleural effusion.", "Heart size is normal."]
+    expected = model.encoder.embed(said)
+    for given in (said, np.array(said), pd.DataFrame({"text": said})):
+        np.testing.assert_array_equal(model.predict(given), expected)
+    with pytest.raises(ContractError, match="give a text or a list of texts"):
+        model.predict([1.0, 2.0])
+
+
+def test_the_card_says_what_each_takes(images, texts):
+    shown = ExportFacts(
+        file="encoder.onnx", format="onnx", sha256="0" * 64, written_with="torch",
+        checked_with="onnxruntime", segments_checked=16, max_difference=1e-7,
+        relative_tolerance=1e-4, absolute_tolerance=1e-6,
+    )  # fmt: skip
+    page = render_card(read_card(images).model_copy(update={"exports": (shown,)}))
+    assert "grey images as displayed, in [0, 1]" in page
+    assert "segments" not in page
+    assert "image = encoder.prepare" in page
+    page = render_card(read_card(texts))
+    assert "| sections | findings, impression |" in page
+    assert 'encoder.embed(["No pleural effusion."])' in page
 
 
 def test_texts_cannot_be_exported_and_the_message_says_why(texts):
