@@ -22,7 +22,9 @@ from medssl.store.schema import (
     SHAPE,
     STUDY,
     UNITS,
+    VIEW,
 )
+from medssl.text.report import Report
 from medssl.types import Kind, Modality
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ class PartConfig(StrictModel):
     heart_rate: bool = Field(True, description="beat features of ECG and PPG, in the summary")
     reports: bool = Field(
         False,
-        description="add the reports of the same study; they may hold names, or state the label",
+        description="tell the texts of reports, those of the same study included; they may hold "
+        "names, or state the label",
     )
     max_records: PositiveInt = Field(8, description="records looked at per case, evenly spaced")
     max_characters: PositiveInt = Field(4000, description="of a report; the rest is cut off")
@@ -79,8 +82,9 @@ def describe(
 ) -> dict[str, tuple[Part, ...]]:
     """What is said about each unit.
 
-    Records of a unit that differ in modality, rate, channels or units give parts of their own;
-    each report gives one. Features are means over the records in which beats were found.
+    Records of a unit that differ in modality, rate, channels, units or view give parts of their
+    own; each report gives one: its text where `reports` asks for it, else the names of its sections
+    and how many words they have. Features are means over the records in which beats were found.
 
     Args:
         store: Where the records are.
@@ -125,7 +129,8 @@ def _reports(store: Store) -> dict[tuple[str, str], list[int]]:
 
 def _parts(store: Store, rows: Rows, config: PartConfig) -> Iterable[Part]:
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    columns = [store.column(name, rows).tolist() for name in (MODALITY, RATE, CHANNELS, UNITS)]
+    names = (MODALITY, RATE, CHANNELS, UNITS, VIEW)
+    columns = [store.column(name, rows).tolist() for name in names]
     for row, kind in zip(rows.tolist(), zip(*columns, strict=True), strict=True):
         groups[tuple(map(str, kind))].append(row)
     for kind, members in groups.items():
@@ -135,19 +140,31 @@ def _parts(store: Store, rows: Rows, config: PartConfig) -> Iterable[Part]:
         elif modality.kind is Kind.WAVEFORM:
             yield _signal(store, np.array(members, dtype=np.int64), modality, config)
         else:
-            shapes = sorted({_size(shape) for shape in store.column(SHAPE, np.array(members))})
-            yield Part(
-                modality=modality.value,
-                summary={"records": len(members), "size": "; ".join(shapes)},
-            )
+            yield _picture(store, np.array(members, dtype=np.int64), modality)
 
 
 def _report(store: Store, row: int, modality: Modality, config: PartConfig) -> Part:
     text = str(store.read_record(row)).strip()
+    if not config.reports:
+        sections = Report.from_text(text).sections
+        summary: dict[str, int | float | str] = {
+            "sections": ", ".join(dict.fromkeys(section.name for section in sections)),
+            "words": sum(len(section.text.split()) for section in sections),
+        }
+        return Part(modality=modality.value, summary=summary)
     return Part(
         modality=modality.value,
         text=text[: config.max_characters],
         truncated=len(text) > config.max_characters,
+    )
+
+
+def _picture(store: Store, rows: Rows, modality: Modality) -> Part:
+    shapes = sorted({_size(shape) for shape in store.column(SHAPE, rows)})
+    summary: dict[str, int | float | str] = {"records": len(rows), "size": "; ".join(shapes)}
+    view = store.column(VIEW, rows[:1])[0]
+    return Part(
+        modality=modality.value, summary=summary if view is None else {**summary, "view": view}
     )
 
 

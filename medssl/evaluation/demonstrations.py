@@ -129,7 +129,8 @@ def build_demonstrations(
     arXiv 2101.06804) or last.
 
     Arrays cannot be written into a prompt. Signals are given as a summary with heart-rate features,
-    images as their size (with `identifiers` the record can be attached), reports as their text.
+    images as their size and view (with `identifiers` the record can be attached), reports as their
+    sections' names, or their text where that is asked for.
 
     Args:
         neighbours: Cases with this one label, from `nearest_cases`.

@@ -54,7 +54,7 @@ def test_every_part_is_on_the_page(full):
         "| mine | not stated |",
         "| ours | CC BY 4.0 |",
         "Ask whoever gave the recordings",
-        "| encoder.onnx | onnx, opset 18 | 2e-06 over 16 segments | onnxruntime 1 |",
+        "| encoder.onnx | onnx, opset 18 | 2e-06 over 16 inputs | onnxruntime 1 |",
         "- Adults only.",
         "not a diagnosis",
     ):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,11 +70,37 @@ def test_a_flat_signal_has_no_beats(tmp_path: Path, record: Callable[..., Record
 
 def test_reports_are_given_as_text_and_cut(study: Store) -> None:
     reports = names(study, "report")[:2]
-    parts = describe(study, {"case": reports}, PartConfig(max_characters=20))["case"]
+    config = PartConfig(reports=True, max_characters=20)
+    parts = describe(study, {"case": reports}, config)["case"]
     by_cut = {part.truncated: part for part in parts}
     assert by_cut[True].text == TEXT[:20]
     assert by_cut[True].spoken().endswith("[…]")
     assert by_cut[False].text == "No effusion."
+
+
+def test_reports_are_told_by_their_sections_unless_their_texts_are_asked_for(
+    tmp_path: Path,
+) -> None:
+    """Embeddings of reports have reports as cases; what they say may name somebody."""
+    text = "INDICATION: Seen by Dr Jones.\nFINDINGS: No effusion.\nFINDINGS: Heart normal."
+    store = write_store(tmp_path / "reports", [_of_study(Modality.REPORT, text, "r")])
+    (part,) = describe(store, {"case": names(store, "report")}, PartConfig())["case"]
+    assert part.text is None
+    assert part.spoken() == "REPORT: sections indication, findings, words 8"
+
+
+def test_views_of_a_study_are_parts_of_their_own(tmp_path: Path) -> None:
+    pixels = np.zeros((8, 8), dtype=np.uint8)
+    records = [
+        replace(_of_study(Modality.RADIOGRAPH, pixels + n, f"i{n}"), view=view)
+        for n, view in enumerate(("PA", "lateral", "PA"))
+    ]
+    store = write_store(tmp_path / "views", records)
+    parts = describe(store, {"case": names(store, "radiograph")}, PartConfig())["case"]
+    assert sorted(part.spoken() for part in parts) == [
+        "RADIOGRAPH: records 1, size 8 × 8, view lateral",
+        "RADIOGRAPH: records 2, size 8 × 8, view PA",
+    ]
 
 
 def test_images_are_their_size_and_reports_of_the_study_only_on_demand(study: Store) -> None:

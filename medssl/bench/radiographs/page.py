@@ -266,9 +266,8 @@ def _how(results: Mapping[str, PartResult], options: Options) -> list[str]:
         f"- {count} paired comparisons, not corrected for their number: about {count * 0.05:.0f} "
         "would exclude zero by chance alone.",
         "- All arms share data, split, steps, batch, image encoder, head and optimiser. ConVIRT "
-        "and its switches see the text, which carries the findings of training images: that they "
-        "beat image-only methods on the same findings is no evidence that radiologists' reports "
-        "would do the same for this network.",
+        "and its switches see the text, which carries the findings of training images: how they "
+        "compare with image-only methods here says nothing of what radiologists' reports would do.",
         "- Losses keep their published temperatures. The learning rate is the same for all: 5e-4, "
         "1e-3 and 3e-3 were tried for ConVIRT and SimCLR on validation participants with one seed, "
         "and none was clearly best. How many sentences a report has was chosen after a look at "
