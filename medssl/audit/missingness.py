@@ -41,7 +41,7 @@ def _labels(participants: pd.DataFrame, labels: list[str], n_records: int, limit
     absent = {str(name): int(participants[name].isna().sum()) for name in labels}
     share = max(absent.values(), default=0) / max(count, 1)
     if not labels:
-        severity, title = Severity.NOTE, "The store holds no labels"
+        severity, title = Severity.NOTE, "The store holds no labels of participants"
         advice = "Give the ingest stage a label table: without one nothing can be probed."
     elif share >= limit:
         worst = max(absent, key=lambda name: absent[name])

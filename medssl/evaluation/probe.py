@@ -25,6 +25,7 @@ from medssl.evaluation.baselines import (
 )
 from medssl.evaluation.cases import Case, build_case
 from medssl.evaluation.embeddings import Embeddings
+from medssl.evaluation.image_statistics import IMAGE_STATISTICS
 from medssl.evaluation.metrics import METRICS
 from medssl.evaluation.models.bags import Bags
 from medssl.evaluation.models.settings import ModelName
@@ -344,7 +345,9 @@ def _general_notes(
         )
     if ENCODER not in given:
         notes.append("No encoder is in this table: nothing is compared with one.")
-    missing = [name for name in (HEART_RATE, STATISTICS, METADATA, UNTRAINED) if name not in given]
+    # Images have statistics of their own, and no heart rate.
+    of_signals = () if IMAGE_STATISTICS in given else (HEART_RATE, STATISTICS)
+    missing = [name for name in (*of_signals, METADATA, UNTRAINED) if name not in given]
     if missing:
         notes.append(f"Not beside the encoder, because not given: {', '.join(missing)}.")
     used = {*config.score_on, *(config.fit_on if config.folds is None else ())}
