@@ -103,6 +103,8 @@ def _language(plan: StudyPlan) -> list[str]:
 def evaluation_lines(plan: StudyPlan) -> list[str]:
     """All stages after it."""
     lines = ["  embed: {}", ""]
+    if plan.method == "convirt":
+        lines += _zero_shot(plan)
     targets = [*targets_of(plan.labels), *participant_targets(plan)]
     why = no_probe(plan, targets)
     if why:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from medssl.bundle import load_encoder
 from medssl.errors import ConfigError
 from medssl.ingest import ingest
 from medssl.ingest.config import IngestConfig
@@ -21,7 +22,7 @@ from tests.initialise.radiographs.conftest import (
     write_table,
 )
 
-STAGES = ["ingest", "pretrain", "embed", "zero_shot", "probe", "audit"]
+STAGES = ["ingest", "pretrain", "embed", "zero_shot", "probe", "audit", "release"]
 
 
 def source(tmp_path: Path, place: int = 0) -> dict:
@@ -105,7 +106,9 @@ def test_the_written_file_runs_to_the_end(init, mimic, tmp_path):
     steps = Pipeline(tmp_path / "out.yaml", overrides).run()
     assert steps[0].summary["participants"] == 12
     assert next(one for one in steps if one.stage == "pretrain").summary["studies"] > 0
-    assert (steps[-1].folder / "audit.html").is_file()
+    done = {one.stage: one for one in steps}
+    assert (done["audit"].folder / "audit.html").is_file()
+    assert load_encoder(done["release"].folder / "bundle").contract.modality == "radiograph"
 
 
 def test_names_as_in_mimic_tell_people_and_studies(init, mimic, tmp_path):
