@@ -96,8 +96,10 @@ def test_a_store_is_looked_into(folder, small, tmp_path):
     shown = execute(
         read(folder, "look_into_a_store"), tmp_path,
         ROOT=root, STORE=f"{root}/demo/ingest/store", PIPELINE=str(small),
+        RADIOGRAPHS=str(folder.parent / "pipelines" / "radiographs.yaml"),
     )  # fmt: skip
-    assert shown["pictures"] == 3
+    assert shown["pictures"] == 4
+    assert "longer side 64" in shown["text"]
     assert "not_a_recording" in shown["text"]
     assert "32 × 96 × 96" in shown["text"]
 

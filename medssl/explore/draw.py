@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from medssl.explore.style import INK, PALETTE, shorten
 from medssl.store import Store
 from medssl.store import schema as columns
+from medssl.text.report import Report
 from medssl.types import Array, Kind, Modality
 
 LINES: Final = 30
@@ -31,13 +32,15 @@ def fact(store: Store, column: str, row: int) -> Any:
 
 
 def describe(store: Store, row: int) -> str:
-    """One line for a title: whose record it is and how good; holds a pseudonym."""
+    """One line for a title: whose record it is, its view and how good; holds a pseudonym."""
+    view = fact(store, columns.VIEW, row)
     quality, start = fact(store, columns.QUALITY, row), fact(store, columns.START, row)
     device = fact(store, columns.DEVICE, row)
     parts = [
         f"row {row}",
         str(fact(store, columns.MODALITY, row)),
         f"participant {shorten(str(fact(store, columns.PARTICIPANT, row)), 14)}",
+        str(view) if view else "",
         f"from {start:g} s" if start else "",
         f"quality {quality:.2f}" if np.isfinite(quality) else "",
         shorten(str(device), 24) if device else "",
@@ -45,8 +48,15 @@ def describe(store: Store, row: int) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def draw_record(axes: Axes, store: Store, row: int) -> None:
-    """Draw any record on one pair of axes; of a volume, the middle slice of its first axis."""
+def draw_record(axes: Axes, store: Store, row: int, *, text: bool = False) -> None:
+    """Draw any record on one pair of axes; of a volume, the middle slice of its first axis.
+
+    Args:
+        axes: Where to draw.
+        store: Where the record is.
+        row: Row number.
+        text: Show what a report says, which may name somebody, and not its sections alone.
+    """
     match kind_of(store, row):
         case Kind.WAVEFORM:
             draw_waveform(axes, store, row)
@@ -55,7 +65,8 @@ def draw_record(axes: Axes, store: Store, row: int) -> None:
         case Kind.VOLUME:
             draw_slice(axes, store, row, 0)
         case Kind.TEXT:
-            draw_text(axes, str(store.read_record(row)))
+            report = str(store.read_record(row))
+            draw_text(axes, report if text else outline(report))
 
 
 def draw_waveform(axes: Axes, store: Store, row: int) -> None:
@@ -81,11 +92,17 @@ def draw_waveform(axes: Axes, store: Store, row: int) -> None:
 
 
 def draw_image(axes: Axes, image: Array) -> None:
-    """A grey image, or one in colour when its last axis has three channels of 8 bits."""
+    """A grey image, or one in colour when its last axis has three channels of 8 bits.
+
+    An image of unsigned integers is shown as it is displayed: 0 black, the largest number white.
+    """
     shape = " × ".join(map(str, image.shape))
     if image.ndim == 3 and image.shape[-1] == 3 and image.dtype == np.uint8:
         axes.imshow(image)
         axes.set_title(f"{shape}, {image.dtype}")
+    elif image.ndim == 2 and image.dtype.kind == "u":
+        draw_grey(axes, image, (0.0, float(np.iinfo(image.dtype).max)))
+        axes.set_title(f"{shape}, {image.dtype}, as stored")
     else:
         plane = image if image.ndim == 2 else image[0]
         window = grey_window(plane)
@@ -154,6 +171,17 @@ def draw_grey(axes: Axes, plane: Array, window: tuple[float, float]) -> None:
     """A grey picture inside a window."""
     values = np.asarray(plane, dtype=np.float64)
     axes.imshow(values, cmap="gray", vmin=window[0], vmax=window[1])
+
+
+def outline(report: str) -> str:
+    r"""The sections of a report and how long they are, without what they say.
+
+    >>> outline("INDICATION: Cough for 2 weeks.\nIMPRESSION: Normal.")
+    'indication: 4 words\nimpression: 1 word'
+    """
+    sections = Report.from_text(report).sections if report.strip() else ()
+    sizes = [(section.name, len(section.text.split())) for section in sections]
+    return "\n".join(f"{name}: {size} word{'s' * (size != 1)}" for name, size in sizes)
 
 
 def draw_text(axes: Axes, text: str) -> None:

@@ -9,15 +9,20 @@ import pandas as pd
 
 from medssl.errors import StageError
 from medssl.evaluation.neighbours import CASE, PERCENTILE, QUERY, RANK, SIMILARITY, nearest_cases
-from medssl.explore.draw import draw_record
+from medssl.explore.draw import draw_record, kind_of
 from medssl.explore.outputs import RunOutputs, find_rows
 from medssl.explore.style import WIDTH, Picture, canvas, shorten
 from medssl.explore.tables import records_table
 from medssl.store.schema import PARTICIPANT, RECORD
+from medssl.types import Kind
 
 _MOST: Final = 12
 _LABELS: Final = 4
 """Label columns in the title of a record."""
+_ACROSS: Final = 3
+"""Images side by side."""
+_INCHES: Final = {Kind.IMAGE: 3.2, Kind.VOLUME: 2.4, Kind.WAVEFORM: 1.5, Kind.TEXT: 1.5}
+"""Height of one record."""
 _SHOWN: Final = 8
 """Letters of a pseudonym in a title."""
 
@@ -51,7 +56,9 @@ def nearest_records(run: RunOutputs, record: str, k: int = 4) -> pd.DataFrame:
     return pd.concat([found[[RANK, SIMILARITY, PERCENTILE]], facts], axis=1)
 
 
-def neighbour_plot(run: RunOutputs, record: str | None = None, k: int = 4) -> Picture:
+def neighbour_plot(
+    run: RunOutputs, record: str | None = None, k: int = 4, *, text: bool = False
+) -> Picture:
     """A record over the k nearest ones of other participants, with their labels.
 
     What the neighbours share is what the encoder looks at. Records that look alike and have
@@ -61,6 +68,7 @@ def neighbour_plot(run: RunOutputs, record: str | None = None, k: int = 4) -> Pi
         run: Opened with `open_run`.
         record: Name of an embedded record; the first one when None.
         k: How many, at most 12.
+        text: Show what reports say, which may name somebody, and not their sections alone.
 
     Raises:
         StageError: The record has no embedding, or k is not 1 to 12.
@@ -73,16 +81,25 @@ def neighbour_plot(run: RunOutputs, record: str | None = None, k: int = 4) -> Pi
     names = [chosen, *found.index]
     facts = records_table(run).loc[names]
     rows = find_rows(run.store, np.array(names))
-    with canvas(width=WIDTH, height=0.4 + 1.5 * len(names)) as figure:
-        grid = figure.subplots(len(names), 1, squeeze=False)[:, 0]
-        for place, (axes, row) in enumerate(zip(grid, rows, strict=True)):
-            draw_record(axes, run.store, int(row))
+    kind = kind_of(run.store, int(rows[0]))
+    across = _ACROSS if kind is Kind.IMAGE else 1
+    down = -(-len(names) // across)
+    with canvas(width=WIDTH, height=0.4 + _INCHES[kind] * down) as figure:
+        grid = figure.subplots(down, across, squeeze=False).ravel()
+        for axes in grid[len(names) :]:
+            axes.set_axis_off()
+        for place, (axes, row) in enumerate(zip(grid, rows, strict=False)):
+            draw_record(axes, run.store, int(row), text=text)
             head = (
                 "query"
                 if place == 0
                 else f"{place}. cosine {found[SIMILARITY].iloc[place - 1]:.3f}"
             )
-            axes.set_title(f"{head} · {_about(run, facts.iloc[place])}")
+            about = _about(run, facts.iloc[place])
+            if kind is Kind.IMAGE:
+                axes.set_axis_off()  # places of pixels say nothing here
+                about = about.replace(" · ", "\n", 1)
+            axes.set_title(f"{head} · {about}")
             if place < len(names) - 1:
                 axes.set_xlabel("")
         figure.align_ylabels()

@@ -29,8 +29,10 @@ _MOST: Final = 24
 """Records of one picture."""
 
 
-def record_plot(store: Store, row: int) -> Picture:
-    """One record: a line with units and seconds, a grey image, three slices, or a text.
+def record_plot(store: Store, row: int, *, text: bool = False) -> Picture:
+    """One record: a line with units and seconds, a grey image, three slices, or a report.
+
+    Of a report the sections and their lengths are shown: what it says may name somebody.
 
     A volume shows the middle slice across each of its axes, in voxels: the index says nothing of
     the size of a voxel or its directions.
@@ -38,16 +40,17 @@ def record_plot(store: Store, row: int) -> Picture:
     Args:
         store: Where the record is.
         row: Row number.
+        text: Show what a report says.
     """
     if kind_of(store, row) is Kind.VOLUME:
         return _volume_plot(store, row)
-    with canvas(height=_height(store, row)) as figure:
+    with canvas(height=_height(store, row, text)) as figure:
         figure.suptitle(describe(store, row), x=0.01, ha="left")
-        draw_record(figure.subplots(), store, row)
+        draw_record(figure.subplots(), store, row, text=text)
         return figure
 
 
-def _height(store: Store, row: int) -> float:
+def _height(store: Store, row: int, text: bool) -> float:
     """Inches; an image keeps its proportions."""
     match kind_of(store, row):
         case Kind.WAVEFORM:
@@ -58,7 +61,7 @@ def _height(store: Store, row: int) -> float:
             down, across = shape[:2] if colour else shape[-2:]
             return float(np.clip(0.85 * WIDTH * down / across, 1.0, 6.0)) + 1.2
         case _:
-            return 0.19 * LINES
+            return 0.19 * LINES if text else 1.6
 
 
 def _volume_plot(store: Store, row: int) -> Picture:

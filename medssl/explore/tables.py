@@ -11,22 +11,25 @@ from medssl.explore.outputs import RunOutputs
 from medssl.ingest.ledger import Reason
 from medssl.store import Store
 from medssl.store import schema as columns
+from medssl.types import Kind, Modality
 
 SPLIT: Final = "split"
-_FACTS: Final = (columns.SOURCE, columns.SITE, columns.DEVICE, columns.QUALITY)
+_FACTS: Final = (columns.SOURCE, columns.VIEW, columns.SITE, columns.DEVICE, columns.QUALITY)
 
 
 def contents_table(store: Store) -> pd.DataFrame:
     """What a store holds: one line per source, modality, rate, units and shape of the records.
 
-    Hours are those of the stored segments; where segments overlap they count twice.
+    Images of one longer side are on one line, as are texts. Hours are those of the stored segments;
+    where segments overlap they count twice.
     """
     names = (
         columns.SOURCE, columns.MODALITY, columns.RATE, columns.UNITS, columns.SHAPE,
         columns.PARTICIPANT, columns.QUALITY,
     )  # fmt: skip
     frame = pd.DataFrame({name: store.column(name) for name in names})
-    frame[columns.SHAPE] = [" × ".join(map(str, shape)) for shape in frame[columns.SHAPE]]
+    pairs = zip(frame[columns.MODALITY], frame[columns.SHAPE], strict=True)
+    frame[columns.SHAPE] = [_form(Modality(name).kind, shape) for name, shape in pairs]
     length = [shape[-1] if shape else np.nan for shape in store.column(columns.SHAPE)]
     frame["hours"] = np.array(length) / frame[columns.RATE].astype(np.float64) / 3600
     # Images have no rate; a group without a key would be dropped.
@@ -37,6 +40,15 @@ def contents_table(store: Store) -> pd.DataFrame:
         median_quality=(columns.QUALITY, "median"),
     )
     return table.reset_index()
+
+
+def _form(kind: Kind, shape: tuple[int, ...]) -> str:
+    """How records look that belong on one line."""
+    if kind is Kind.TEXT:
+        return "text"
+    if kind is Kind.IMAGE and len(shape) == 2:
+        return f"longer side {max(shape)}"
+    return " × ".join(map(str, shape))
 
 
 def ledger_table(store: Store) -> pd.DataFrame:
@@ -61,8 +73,8 @@ def ledger_table(store: Store) -> pd.DataFrame:
 def records_table(run: RunOutputs) -> pd.DataFrame:
     """The embedded records with everything known of them, indexed by record; holds pseudonyms.
 
-    Columns: participant, session, split, source, site, device, quality, then labels; a label of
-    records goes before one of participants of the same name.
+    Columns: participant, session, split, source, view, site, device, quality, then labels; a label
+    of records goes before one of participants of the same name.
     """
     embeddings = run.embeddings
     people = embeddings.participants

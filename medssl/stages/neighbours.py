@@ -333,6 +333,6 @@ def metric_tag(text: str) -> str:
 
 
 STAGE = Stage(
-    name="neighbours", version=2, config=NeighboursConfig, run=run,
+    name="neighbours", version=3, config=NeighboursConfig, run=run,
     needs=("ingest", "embed"), reads=("seed", "split"),
 )  # fmt: skip

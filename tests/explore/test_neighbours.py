@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from medssl.errors import StageError
-from medssl.explore import nearest_records, neighbour_plot
+from medssl.evaluation.embeddings import Embeddings
+from medssl.explore import RunOutputs, nearest_records, neighbour_plot
+from medssl.store import Store
 
 
 def slow_neighbours(embeddings, record, k):
@@ -51,3 +53,45 @@ def test_strangers_and_silly_numbers_are_refused(run):
         nearest_records(run, "nobody")
     with pytest.raises(StageError, match="0 neighbours to draw: choose 1 to 12"):
         neighbour_plot(run, k=0)
+
+
+@pytest.fixture
+def of(image_text_store):
+    """Makes a run whose embeddings are of all records of a modality."""
+
+    def make(modality):
+        store = Store.open(image_text_store)
+        rows = store.rows(modality=modality)
+        values = np.random.default_rng(0).normal(size=(len(rows), 4))
+        names = ("record", "participant", "session")
+        columns = (store.column(name, rows).astype(str) for name in names)
+        made = RunOutputs("made", {}, {})
+        # What a cached property has read stands in the instance.
+        vars(made).update(
+            embeddings=Embeddings(*columns, values), store=store, rows=rows, splits={},
+            labels=store.participants[["sex"]], record_labels=store.record_labels,
+        )  # fmt: skip
+        return made
+
+    return make
+
+
+def test_images_stand_side_by_side_as_they_are_displayed(of):
+    run = of("radiograph")
+    figure = neighbour_plot(run, k=3)
+    shown = [axes for axes in figure.axes if axes.images]
+    assert len(shown) == 4
+    np.testing.assert_array_equal(
+        shown[0].images[0].get_array(), run.store.read_record(int(run.rows[0]))
+    )
+    assert {axes.images[0].get_clim() for axes in shown} == {(0, 255)}
+    assert not any(axes.axison for axes in figure.axes)
+    assert "\neffusion" in shown[1].get_title("left")
+
+
+def test_reports_are_their_sections_unless_they_are_asked_for(of):
+    run = of("report")
+    said = [axes.texts[0].get_text() for axes in neighbour_plot(run, k=2).axes]
+    assert all(text.startswith("findings: ") and "effusion" not in text for text in said)
+    said = [axes.texts[0].get_text() for axes in neighbour_plot(run, k=2, text=True).axes]
+    assert all("effusion" in text for text in said)

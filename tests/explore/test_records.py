@@ -33,14 +33,14 @@ def test_channels_stand_below_each_other_in_one_scale(pictures):
         np.testing.assert_allclose(line.get_ydata(), wanted, atol=1e-6)
 
 
-def test_an_image_is_grey_and_says_its_shape_and_window(pictures):
+def test_an_image_is_grey_as_displayed_and_says_its_shape(pictures):
     row = only(pictures, "radiograph")
     (axes,) = record_plot(pictures, row).axes
     image = pictures.read_record(row)
-    low, high = np.percentile(image, [1, 99])
     np.testing.assert_array_equal(axes.images[0].get_array(), image)
-    assert axes.images[0].get_clim() == (low, high)
-    assert axes.get_title("left") == f"20 × 30, uint16; black {low:.4g}, white {high:.4g}"
+    # As displayed: what is dark in the store is dark in the picture.
+    assert axes.images[0].get_clim() == (0, 65535)
+    assert axes.get_title("left") == "20 × 30, uint16, as stored"
     assert axes.get_xlabel() == "column (pixels)"
 
 
@@ -80,12 +80,19 @@ def test_only_the_slice_of_a_volume_is_read(pictures, monkeypatch):
 
 
 def test_a_long_report_ends_with_what_is_not_shown(pictures):
-    (axes,) = record_plot(pictures, only(pictures, "report")).axes
+    (axes,) = record_plot(pictures, only(pictures, "report"), text=True).axes
     lines = axes.texts[0].get_text().split("\n")
     assert lines[0] == "The heart costs $5 and $6."
     assert len(lines) == LINES + 1
     assert lines[-1] == "… and 11 more lines"
-    assert record_plot(pictures, only(pictures, "report"))._repr_png_()
+    assert record_plot(pictures, only(pictures, "report"), text=True)._repr_png_()
+
+
+def test_what_a_report_says_is_shown_only_when_it_is_asked_for(pictures):
+    (axes,) = record_plot(pictures, only(pictures, "report")).axes
+    shown = axes.texts[0].get_text()
+    said = pictures.read_record(only(pictures, "report"))
+    assert shown == f"text: {len(said.split())} words"
 
 
 def test_several_waveforms_share_their_seconds(ppg_store):

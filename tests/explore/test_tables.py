@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 
 from medssl.explore import contents_table, ledger_table, records_table
+from medssl.store import Store
 
 
 def test_contents_add_up(ppg_store):
@@ -30,6 +31,12 @@ def test_images_have_no_hours_and_are_listed(pictures):
     assert np.isnan(table.loc["volume", "hours"]).all()
     assert table.loc["ecg", "hours"] == 2 / 3600
     assert table["records"].sum() == len(pictures)
+
+
+def test_images_of_all_shapes_and_all_reports_are_one_line_each(image_text_store):
+    table = contents_table(Store.open(image_text_store)).set_index("modality")
+    assert table["shape"].to_dict() == {"radiograph": "longer side 16", "report": "text"}
+    assert table["records"].tolist() == [80, 80]
 
 
 def test_records_carry_what_is_known_of_them(run):
