@@ -184,3 +184,30 @@ def test_a_bundle_that_did_not_make_the_embeddings_is_told_and_no_more(finished,
     (found,) = [f for f in value["findings"] if f["audit"] == "shortcut_occlusion"]
     assert (found["severity"], found["title"]) == ("note", "Shortcut occlusion could not be run")
     assert "did not make these embeddings" in found["local"]
+
+
+def test_embeddings_of_the_second_modality_are_audited_with_its_own_encoder(
+    image_text_store, image_text_run, tmp_path
+):
+    """Of reports nothing can be covered; with the encoder of images it would be another bundle."""
+    target = {"name": "sex", "column": "sex", "kind": "binary", "positive": "M"}
+    path = tmp_path / "reports.yaml"
+    path.write_text(yaml.safe_dump({
+        "name": "reports", "root": str(tmp_path / "runs"), "tracking": {"enabled": False},
+        "split": {"train": 0.5, "validation": 0.1, "test": 0.4},
+        "inputs": {"ingest": str(image_text_store), "pretrain": str(image_text_run)},
+        "stages": {
+            "embed": {"encoder": "partner", "untrained_seeds": 0},
+            "probe": {"targets": [target], "bootstrap": 100},
+            "audit": {},
+        },
+    }))  # fmt: skip
+    step = medssl.run_pipeline(path)[-1]
+    value = json.loads((step.folder / "audit.json").read_text())
+    titles = {f["title"] for f in value["findings"]}
+    assert (
+        "Shortcut occlusion does not apply: reports have no places that could be covered" in titles
+    )
+    assert "Identical reports: 4 texts shared by 60 participants" in titles
+    assert not {f["audit"] for f in value["findings"]} & {"exact_duplicates"}
+    assert not [f for f in value["findings"] if f["severity"] == "critical"]
