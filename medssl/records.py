@@ -43,6 +43,8 @@ class Record:
         time: When a study was made, in days from any fixed day of its participant; None when not
             known. Only orders and differences inside a participant mean something.
         display: What was done to an image's pixels, in order, as a JSON list.
+        grey_scale: Settings by which it was done (`contracts.grey_scale`), as JSON; None when the
+            pixels do not come from a file that ingest read.
     """
 
     participant: ParticipantId
@@ -65,6 +67,7 @@ class Record:
     view: str | None = None
     time: float | None = None
     display: str | None = None
+    grey_scale: str | None = None
     grades: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -73,7 +76,7 @@ class Record:
         origin = (
             self.participant, self.session, self.recording, self.modality.value,
             self.source_digest, ",".join(self.channels), repr(self.rate), repr(self.start),
-            *([] if self.filter is None else [self.filter]),
+            *(text for text in (self.filter, self.grey_scale) if text is not None),
         )  # fmt: skip
         return "r" + digest_bytes("\0".join(origin).encode())[:20]
 

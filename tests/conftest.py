@@ -156,6 +156,7 @@ def image_text_store(tmp_path_factory) -> Path:
     import numpy as np
     import pandas as pd
 
+    from medssl.contracts.grey_scale import GreyScale
     from medssl.records import Record
     from medssl.store import write_store
     from medssl.types import Modality, ParticipantId
@@ -175,7 +176,7 @@ def image_text_store(tmp_path_factory) -> Path:
             }  # fmt: skip
             image = Record(
                 recording=f"image {number}-{study}", modality=Modality.RADIOGRAPH, view="PA",
-                data=pixels.clip(0, 255).astype(np.uint8), **told,
+                data=pixels.clip(0, 255).astype(np.uint8), grey_scale=GreyScale().text, **told,
             )  # fmt: skip
             records += [image, Record(
                 recording=f"report {number}-{study}", modality=Modality.REPORT,

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import model_validator
 
 from medssl.config import StrictModel
+from medssl.contracts.grey_scale import GreyScale
 from medssl.filters import Filter
 from medssl.types import Kind, Modality
 
@@ -79,6 +80,6 @@ def _equal(left: object, right: object) -> bool:
 def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(map(str, value)) + "]"
-    if isinstance(value, Filter):
+    if isinstance(value, Filter | GreyScale):
         return value.label
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from medssl.contracts.base import Contract, owner
+from medssl.contracts.grey_scale import GreyScale
 from medssl.types import Kind
 
 
@@ -19,17 +20,15 @@ class ImageContract(Contract):
     """
 
     kind: ClassVar[Kind] = Kind.IMAGE
-    fixed_by_store: ClassVar[tuple[str, ...]] = ("edge", "bits")
+    fixed_by_store: ClassVar[tuple[str, ...]] = ("edge", "bits", "grey_scale")
 
     edge: PositiveInt = Field(description="pixels along the longer side of a stored image")
     bits: Literal[8, 16] = Field(8, description="of a stored pixel")
     size: PositiveInt = Field(description="pixels along each side of what the encoder sees")
     mean: float = Field(0.5, description="subtracted from pixels in [0, 1]")
     deviation: PositiveFloat = Field(0.25, description="divides them thereafter")
-    display: str = Field(
-        "modality LUT or rescale, VOI LUT or window, inversion of MONOCHROME1, in that order "
-        "(DICOM PS3.4 N.2); other files as their pixels are",
-        description="how ingest turned stored values into grey ones",
+    grey_scale: GreyScale | None = Field(
+        None, description="how ingest turned stored values into grey ones; None: not by ingest"
     )
     resampling: str = Field(
         "antialiased bilinear (PIL.Image.resize at ingest, torch interpolate in the encoder)"
@@ -45,7 +44,7 @@ class ImageContract(Contract):
         """All that it says, as names and values for people."""
         return (
             ("modality", self.modality.value),
-            ("grey values", self.display),
+            ("grey values", self._grey_values),
             ("stored", f"longer side {self.edge} pixels, {self.bits} bits"),
             ("seen by the encoder", f"{self.size} x {self.size}, centred in a square of black"),
             ("resampling", self.resampling),
@@ -54,11 +53,23 @@ class ImageContract(Contract):
 
     def usage(self, call: str = "embeddings = encoder.embed") -> str:
         """Lines of Python that give one raw input to a model."""
-        return f'image = {owner(call)}.prepare("image.dcm")\n{call}([image])'
+        raw = "pixels" if self.grey_scale is None else '"image.dcm"'
+        return f"image = {owner(call)}.prepare({raw})\n{call}([image])"
+
+    @property
+    def _grey_values(self) -> str:
+        if self.grey_scale is None:
+            return "as whoever wrote the store made them"
+        return (
+            f"DICOM: modality LUT or rescale, then {self.grey_scale.label}, then inversion of "
+            f"MONOCHROME1 (PS3.4 N.2); other files: {self.grey_scale.label_without_header}"
+        )
 
     @property
     def preparation(self) -> str:
         """What `encoder.prepare` does to a raw input, in a sentence."""
+        if self.grey_scale is None:
+            return "`prepare` takes grey values in [0, 1]; padding and size are the model's own."
         return (
             "`prepare` reads a DICOM, PNG, JPEG or TIFF file as ingest does; padding, size and "
             "normalisation are the model's own."

@@ -153,7 +153,11 @@ def _image(work: Work, writer: ShardWriter, dropped: Dropped) -> Made:
         picture = read(work.path, source.display, folder=work.folder)
         comments = _header_comments(work)
         pixels = fit(picture.pixels, edge=source.edge, bits=source.bits)
-    shared = work.shared(comments) | {"view": work.task.view, "display": _steps(picture.steps)}
+    shared = work.shared(comments) | {
+        "view": work.task.view,
+        "display": _steps(picture.steps),
+        "grey_scale": source.display.grey_scale.text,
+    }
     return _single(Record(**shared, data=pixels), writer, comments=comments)
 
 

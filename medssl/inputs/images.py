@@ -13,6 +13,7 @@ from torch import Tensor
 from medssl.batches import Pictures, Raw
 from medssl.config import find_problems, join_problems
 from medssl.contracts import ImageContract
+from medssl.contracts.grey_scale import GreyScale
 from medssl.errors import ContractError
 from medssl.inputs.base import Inputs
 from medssl.store import Store
@@ -50,16 +51,17 @@ class ImageInputs(Inputs):
 
         Args:
             data: Path of a DICOM, PNG, JPEG or TIFF file, or an array of shape (rows, columns).
-            told: Settings of `medssl.ingest.radiographs.settings.DisplaySettings`.
+            told: What is not refused, of `medssl.ingest.radiographs.settings.DisplaySettings`,
+                such as `burned_in="keep"`. The grey scale is the contract's.
 
         Raises:
-            ContractError: The file cannot be read as an image, the array is none, or a setting
-                is unknown.
+            ContractError: The file cannot be read as an image, the array is none, a setting
+                is unknown or the contract's, or the contract tells no grey scale of files.
         """
         from medssl.ingest.radiographs.fit import fit
 
         if isinstance(data, str | Path):
-            pixels = _read(Path(data), told)
+            pixels = _read(Path(data), self.contract.grey_scale, told)
         else:
             _refuse_told(told, "an array of grey values as displayed")
             pixels = _grey(data)
@@ -92,7 +94,7 @@ class ImageInputs(Inputs):
         return Pictures(torch.from_numpy(pixels), torch.from_numpy(extents))
 
 
-def _read(path: Path, told: dict[str, Any]) -> Array:
+def _read(path: Path, grey_scale: GreyScale | None, told: dict[str, Any]) -> Array:
     from medssl.ingest.ledger import Unreadable
     from medssl.ingest.radiographs.dicom_reader import is_dicom, read_dicom
     from medssl.ingest.radiographs.image_reader import read_image
@@ -101,6 +103,14 @@ def _read(path: Path, told: dict[str, Any]) -> Array:
     if not path.is_file():
         msg = f"there is no image file at {path}: correct the path"
         raise ContractError(msg)
+    if grey_scale is None:
+        msg = "this contract does not tell how files become grey values: give grey values in [0, 1]"
+        raise ContractError(msg)
+    fixed = sorted(told.keys() & GreyScale.model_fields.keys())
+    if fixed:
+        msg = f"{', '.join(fixed)}: the contract says how files become grey values; leave it out"
+        raise ContractError(msg)
+    told = grey_scale.model_dump() | told
     problems = find_problems(DisplaySettings, told, where="prepare")
     if problems:
         raise ContractError(join_problems(problems))

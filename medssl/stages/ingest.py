@@ -49,6 +49,6 @@ def list_files(config: IngestConfig) -> Mapping[str, str]:
 
 
 STAGE = Stage(
-    name="ingest", version=1, config=IngestConfig, run=run, sources=list_files,
+    name="ingest", version=2, config=IngestConfig, run=run, sources=list_files,
     ignores=("workers", "files_per_task"),
 )  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from medssl.contracts import Contract, ImageContract, WaveformContract
+from medssl.contracts.grey_scale import GreyScale
 from medssl.errors import StoreError
 from medssl.filters import Filter
 from medssl.store import schema
@@ -65,18 +66,30 @@ def _waveforms(store: Store, modality: Modality, rows: Rows) -> WaveformContract
 def _images(store: Store, modality: Modality, rows: Rows) -> ImageContract:
     """The size seen by an encoder is the stored one, until a method chooses another."""
     edges = [max(shape[-2:]) for shape in store.column(schema.SHAPE, rows)]
-    frame = pd.DataFrame({"edge": edges, "dtype": store.column(schema.DTYPE, rows)})
-    counts = frame.groupby(["edge", "dtype"], sort=False).size()
+    names = [schema.DTYPE, schema.GREY_SCALE]
+    frame = pd.DataFrame({"edge": edges} | {name: store.column(name, rows) for name in names})
+    counts = frame.groupby(["edge", *names], dropna=False, sort=False).size()
     variants = [(cast(tuple[Any, ...], key), count) for key, count in counts.items()]
     if len(variants) > 1:
         shown = "; ".join(
-            f"{count} with {edge} pixels, {_bits(dtype)} bits"
-            for (edge, dtype), count in variants[:_SHOWN]
+            f"{count} with {edge} pixels, {_bits(dtype)} bits, grey values by {_label(grey)}"
+            for (edge, dtype, grey), count in variants[:_SHOWN]
         )
-        msg = f"{modality} records differ ({shown}): ingest all with one edge and bits"
+        msg = f"{modality} records differ ({shown}): ingest all with one edge, bits and display"
         raise StoreError(msg)
-    edge, dtype = variants[0][0]
-    return ImageContract(modality=modality, edge=int(edge), bits=_bits(dtype), size=int(edge))
+    edge, dtype, grey = variants[0][0]
+    return ImageContract(
+        modality=modality, edge=int(edge), bits=_bits(dtype), size=int(edge), grey_scale=_grey(grey)
+    )
+
+
+def _grey(text: object) -> GreyScale | None:
+    return GreyScale.parse(text) if isinstance(text, str) else None
+
+
+def _label(text: object) -> str:
+    grey = _grey(text)
+    return "who wrote them" if grey is None else grey.label
 
 
 def _bits(dtype: str) -> Any:

@@ -31,7 +31,7 @@ _METADATA: Final = (
     schema.SOURCE, schema.START, schema.DTYPE, schema.SHAPE, schema.RATE, schema.UNITS,
     schema.CHANNELS, schema.SITE, schema.DEVICE, schema.QUALITY, schema.FILTER,
     schema.OVERLAP, *schema.GRADES.values(), schema.VIEW, schema.TIME, schema.DISPLAY,
-    schema.CONTENT_DIGEST,
+    schema.GREY_SCALE, schema.CONTENT_DIGEST,
 )  # fmt: skip
 """What goes with the data. Not the recording's name: it may come from a file name."""
 

@@ -62,7 +62,9 @@ TIME: Final = "time"
 """When a study was made: days, with an origin of its own for each participant."""
 DISPLAY: Final = "display"
 """What was done to an image's pixels, in order, as a JSON list."""
-LATER: Final = frozenset({FILTER, OVERLAP, *GRADES.values(), VIEW, TIME, DISPLAY})
+GREY_SCALE: Final = "grey_scale"
+"""How an image's stored values were to become grey ones, as JSON."""
+LATER: Final = frozenset({FILTER, OVERLAP, *GRADES.values(), VIEW, TIME, DISPLAY, GREY_SCALE})
 """Columns that came after version 1: null in older stores, no part of a digest while all null."""
 SOURCE_DIGEST: Final = "source_digest"
 CONTENT_DIGEST: Final = "content_digest"
@@ -105,6 +107,7 @@ RECORDS_SCHEMA: Final = pa.schema(
         pa.field(VIEW, pa.string()),
         pa.field(TIME, pa.float64()),
         pa.field(DISPLAY, pa.string()),
+        pa.field(GREY_SCALE, pa.string()),
         pa.field(SOURCE_DIGEST, pa.string(), nullable=False),
         pa.field(CONTENT_DIGEST, pa.string(), nullable=False),
         pa.field(ADDED, pa.int32(), nullable=False),

@@ -31,6 +31,7 @@ _DIMENSIONS: Final = {Kind.WAVEFORM: (2,), Kind.IMAGE: (2, 3), Kind.VOLUME: (3, 
 _SHARED: Final = (
     "participant", "session", "recording", "modality", "source_digest", "rate", "channels",
     "units", "study", "site", "device", "source", "filter", "overlap", "view", "time", "display",
+    "grey_scale",
 )  # fmt: skip
 
 
@@ -273,6 +274,7 @@ class ShardWriter:
                 schema.VIEW: record.view,
                 schema.TIME: record.time,
                 schema.DISPLAY: record.display,
+                schema.GREY_SCALE: record.grey_scale,
                 **{column: _known(record, name) for name, column in schema.GRADES.items()},
                 schema.SOURCE_DIGEST: record.source_digest,
                 schema.CONTENT_DIGEST: digest,

@@ -12,8 +12,11 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from medssl.contracts.grey_scale import GreyScale
+from medssl.errors import StoreError
 from medssl.ingest import ingest
 from medssl.ingest.deidentify import pseudonym
+from medssl.inputs import make_inputs
 from medssl.store import Store
 
 REAL = Path(__file__).parents[1] / "data" / "dicom"
@@ -102,6 +105,32 @@ def test_a_negative_is_stored_as_its_positive(write, run):
     assert np.abs(left - right).max() <= 1
     steps = sorted((json.loads(text) for text in store.column("display")), key=len)
     assert steps == [["full range"], ["full range", "inverted MONOCHROME1"]]
+
+
+@pytest.mark.parametrize(
+    "display",
+    [{}, {"voi": "window", "window_centre": 900, "window_width": 400}, {"voi": "percentile"}],
+)
+def test_a_new_file_is_prepared_by_the_display_of_ingest(write, run, display):
+    path = write("a.dcm", WindowCenter=2000, WindowWidth=1000)
+    _, store = run(HEADERS | {"display": display})
+    contract = store.contract("radiograph")
+    assert contract.grey_scale == GreyScale(**display)
+    prepared = make_inputs(contract).prepare(path)
+    assert (prepared == store.read_record(0)).all()
+    assert len(np.unique(prepared)) > 50
+
+
+def test_images_of_two_displays_do_not_pass_as_one(write, run):
+    write("a.dcm")
+    run(HEADERS)
+    write("b.dcm", PatientID="MRN-2", StudyInstanceUID="1.2.3.2")
+    _, store = run(HEADERS | {"display": {"voi": "none"}})
+    said = "1 with .* grey values by VOI LUT, else window.*; 1 with .* grey values by full range"
+    with pytest.raises(StoreError, match=said):
+        store.contract("radiograph")
+    kept = np.flatnonzero(store.column("grey_scale") == GreyScale().text)
+    assert store.contract("radiograph", kept).grey_scale == GreyScale()
 
 
 def test_nothing_of_a_header_that_identifies_is_stored(write, run):

@@ -68,7 +68,7 @@ def test_what_is_prepared_is_what_ingest_would_store(tmp_path):
 
     pixels = np.random.default_rng(0).integers(0, 256, size=(50, 40), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    made = inputs()
+    made = inputs(grey_scale={})
     from_file = made.prepare(tmp_path / "a.png")
     assert (from_file.shape, from_file.dtype) == ((24, 19), np.uint8)
     from_array = made.prepare(pixels / 255)
@@ -96,7 +96,16 @@ def test_what_is_no_image_is_refused(tmp_path, data, told, says):
     (tmp_path / "a.txt").write_text("no image")
     given = tmp_path / data if isinstance(data, str) else data
     with pytest.raises(ContractError, match=says):
-        inputs().prepare(given, **told)
+        inputs(grey_scale={}).prepare(given, **told)
+
+
+def test_files_are_not_read_by_another_grey_scale(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    made = inputs(grey_scale={"voi": "percentile"})
+    with pytest.raises(ContractError, match="^voi: the contract says how files become grey"):
+        made.prepare(tmp_path / "a.png", voi="header")
+    with pytest.raises(ContractError, match="does not tell how files become grey values"):
+        inputs().prepare(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,13 +85,17 @@ class ImageTextModel:
         """Projections of images as a store holds them, unit rows of shape (images, dim)."""
         return _projected(self.image, self.image_head, raw)
 
-    def project_files(self, paths: Sequence[Path]) -> Array:
+    def project_files(self, paths: Sequence[Path | str], **told: Any) -> Array:
         """Projections of image files, unit rows of shape (files, dim).
+
+        Args:
+            paths: DICOM, PNG, JPEG or TIFF files.
+            told: As `Encoder.prepare` takes them, such as `burned_in="keep"`.
 
         Raises:
             ContractError: A file cannot be read.
         """
-        prepared = [self.image.prepare(path) for path in paths]
+        prepared = [self.image.prepare(path, **told) for path in paths]
         return self.project_images(self.image.inputs.accept(prepared))
 
     def project_blank(self) -> Array:
