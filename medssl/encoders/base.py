@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -22,7 +21,6 @@ class BaseEncoder(nn.Module, ABC):
         dim: Length of an embedding.
     """
 
-    places_last: ClassVar[bool] = True
     dim: int
 
     @abstractmethod
@@ -30,7 +28,7 @@ class BaseEncoder(nn.Module, ABC):
         """Modules before the last whose outputs can be averaged to vectors, in order, by name.
 
         Their outputs are (batch, width, *places): time of a waveform, rows and columns of an image;
-        those of texts and tables are (batch, places, width) and say so by `places_last = False`.
+        those of texts and tables are (batch, places, width).
         """
 
 

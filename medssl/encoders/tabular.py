@@ -76,8 +76,6 @@ class TabularTransformer(TableEncoder):
     torch.Size([1, 16])
     """
 
-    places_last = False
-
     def __init__(self, config: TabularTransformerConfig) -> None:
         super().__init__()
         self.dim = config.width

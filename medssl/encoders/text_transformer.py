@@ -140,8 +140,6 @@ class TextTransformer(TextEncoder):
     torch.Size([2, 16])
     """
 
-    places_last = False
-
     def __init__(self, config: TextTransformerConfig) -> None:
         super().__init__()
         self.tokens = config.tokens

@@ -31,11 +31,6 @@ class GroupScatter:
     within: np.ndarray
     n: int
 
-    @property
-    def freedom(self) -> int:
-        """Degrees of freedom n − g of the within-group covariance."""
-        return self.n - len(self.groups)
-
 
 def group_scatter(z: np.ndarray, groups: np.ndarray) -> GroupScatter:
     """Means and pooled within-group covariance; groups with one record are left out.

@@ -139,17 +139,6 @@ def inverse_simpson(labels: np.ndarray, near: Neighbourhoods) -> np.ndarray:
     return np.asarray(1.0 / total)
 
 
-def lisi(
-    z: np.ndarray,
-    labels: np.ndarray,
-    participants: np.ndarray | None = None,
-    *,
-    perplexity: float = PERPLEXITY,
-) -> np.ndarray:
-    """Local inverse Simpson index of every row; see `neighbourhoods` and `inverse_simpson`."""
-    return inverse_simpson(labels, neighbourhoods(z, participants, perplexity=perplexity))
-
-
 def expected_lisi(
     labels: np.ndarray, near: Neighbourhoods, *, permutations: int = 20, seed: int = 0
 ) -> float:

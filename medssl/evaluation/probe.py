@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -41,8 +40,6 @@ from medssl.types import Kind, Modality, Rows
 
 if TYPE_CHECKING:
     from medssl.store import Store
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

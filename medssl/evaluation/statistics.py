@@ -286,22 +286,6 @@ def bootstrap(
     return drawn.interval("metric", level=level)
 
 
-def paired_difference(
-    first: WeightedMetric,
-    second: WeightedMetric,
-    participants: np.ndarray,
-    *,
-    replicates: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-    method: Method = "bca",
-) -> Interval:
-    """Interval of metric(first) − metric(second) for two predictors of the same participants."""
-    both = {"first": first, "second": second}
-    drawn = resample(both, participants, replicates=replicates, seed=seed, method=method)
-    return drawn.difference("first", "second", level=level)
-
-
 def jackknife_groups(participants: np.ndarray, *, groups: int = 20, seed: int = 0) -> np.ndarray:
     """Group of each record, shape (n,): participants are dealt out at random in equal numbers."""
     names, inverse = np.unique(np.asarray(participants), return_inverse=True)

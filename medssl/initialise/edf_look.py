@@ -17,7 +17,6 @@ from medssl.initialise.listing import spread
 from medssl.initialise.wfdb_look import told
 
 MAX_HEADERS: Final = 200
-SUFFIXES: Final = frozenset({".edf", ".bdf"})
 
 
 def look_at_edf(folder: Path, paths: Sequence[str]) -> Facts:

@@ -98,15 +98,6 @@ def fit_contract(store: Store, rows: Rows, config: TableConfig) -> TableContract
     )
 
 
-def read_cells(store: Store, rows: Rows, contract: TableContract) -> Cells:
-    """One row of cells for each record.
-
-    Raises:
-        ConfigError: The store lacks a column.
-    """
-    return TableInputs(contract).read(store, rows)
-
-
 def label_frame(store: Store, rows: Rows, names: Sequence[str]) -> pd.DataFrame:
     """Labels of records, and of their participants where records have none of that name.
 

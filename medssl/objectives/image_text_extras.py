@@ -20,11 +20,6 @@ from medssl.objectives.cross_modal import (
 from medssl.objectives.rows import full_precision, unit_rows
 from medssl.objectives.swav import swav_loss
 
-CROSS_CORRELATION_WEIGHT = 0.025
-"""The paper's weight of `cross_correlation`."""
-SWAPPED_ASSIGNMENT_WEIGHT = 0.2
-"""The paper's weight of `swapped_assignment`."""
-
 
 def smoothed_contrast(
     images: Sequence[Float[Tensor, "batch dim"]],
@@ -113,7 +108,7 @@ def cross_correlation(
 
     `barlow_twins_loss` across modalities: C are the correlations of image features with text
     features over the batch, so rows are standardised by feature, not normalised. Nothing is
-    contrasted, so there are no matches.
+    contrasted, so there are no matches. The paper's weight of this term is 0.025.
 
     Args:
         images: Projections of the images.
@@ -158,6 +153,8 @@ def swapped_assignment(
     epsilon: float = 0.05,
 ) -> Float[Tensor, ""]:
     """The cluster of an image is predicted from its text and back: `swav_loss` across modalities.
+
+    The paper's weight of this term is 0.2.
 
     Args:
         images: Logits of the images for the shared `Prototypes`.

@@ -44,26 +44,6 @@ def cumulative_logit_loss(
         return -logs.gather(1, labels[:, None]).mean()
 
 
-def grade_probabilities(
-    scores: Float[Tensor, " batch"], thresholds: Float[Tensor, " cuts"]
-) -> Float[Tensor, "batch grades"]:
-    """Probability of every grade, which sums to 1.
-
-    Args:
-        scores: Larger means a higher grade.
-        thresholds: Strictly increasing.
-
-    Raises:
-        ObjectiveError: Shapes do not fit, or the thresholds do not increase.
-
-    >>> grade_probabilities(torch.zeros(1), torch.tensor([-1.0, 1.0]))
-    tensor([[0.2689, 0.4621, 0.2689]])
-    """
-    _check(scores, thresholds, None)
-    with full_precision(scores):
-        return _log_probabilities(at_least_single(scores), thresholds).exp()
-
-
 def increasing_thresholds(free: Float[Tensor, " cuts"]) -> Float[Tensor, " cuts"]:
     r"""$\theta_1 = a_1$, $\theta_j = \theta_{j-1} + \mathrm{softplus}(a_j) + 10^{-3}$.
 
@@ -91,7 +71,7 @@ def _log_probabilities(scores: Tensor, thresholds: Tensor) -> Tensor:
     return torch.cat([below, nothing], dim=1) + torch.cat([nothing, above], dim=1) + between
 
 
-def _check(scores: Tensor, thresholds: Tensor, labels: Tensor | None) -> None:
+def _check(scores: Tensor, thresholds: Tensor, labels: Tensor) -> None:
     name = "cumulative_logit_loss"
     if scores.ndim != 1 or len(scores) == 0 or thresholds.ndim != 1 or len(thresholds) == 0:
         msg = (
@@ -102,8 +82,6 @@ def _check(scores: Tensor, thresholds: Tensor, labels: Tensor | None) -> None:
     if not bool((thresholds.diff() > 0).all()):
         msg = f"{name}: thresholds do not increase; make them by increasing_thresholds"
         raise ObjectiveError(msg)
-    if labels is None:
-        return
     check_labels(name, labels, len(scores))
     if bool((labels > len(thresholds)).any()):
         msg = (

@@ -185,4 +185,3 @@ def test_layers_before_the_last_have_places(config, encoder):
     assert list(seen) == list(encoder.layers())  # in the order in which an input meets them
     axes = 4 if isinstance(encoder, ImageEncoder) else 3
     assert all(out.ndim == axes and out.shape[0] == 2 for out in seen.values())
-    assert encoder.places_last is not isinstance(encoder, TextEncoder | TableEncoder)

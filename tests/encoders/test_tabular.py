@@ -142,7 +142,6 @@ def test_layers_have_tokens_before_width():
     for name, module in encoder.layers().items():
         module.register_forward_hook(lambda _, __, out, name=name: seen.update({name: out}))
     encoder(ROWS)
-    assert not encoder.places_last
     assert list(seen) == ["cells", "block 1", "block 2"]
     assert {tuple(out.shape) for out in seen.values()} == {(4, 6, 16)}
 

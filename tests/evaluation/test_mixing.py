@@ -10,7 +10,6 @@ from sklearn.metrics import silhouette_samples as reference_silhouette
 from medssl.evaluation.mixing import (
     expected_lisi,
     inverse_simpson,
-    lisi,
     neighbourhoods,
     normalised_lisi,
     silhouette_samples,
@@ -74,6 +73,12 @@ def test_silhouette_edges() -> None:
     lonely = silhouette_samples(np.array([[0.0], [1.0], [5.0]]), np.array(["a", "a", "b"]))
     assert lonely[2] == 0
     assert (silhouette_samples(np.ones((4, 2)), np.array(["a", "a", "b", "b"])) == 0).all()
+
+
+def lisi(
+    z: np.ndarray, labels: np.ndarray, people: np.ndarray | None = None, perplexity: float = 30.0
+) -> np.ndarray:
+    return inverse_simpson(labels, neighbourhoods(z, people, perplexity=perplexity))
 
 
 @pytest.mark.parametrize("repeated", [False, True])

@@ -19,7 +19,6 @@ from medssl.evaluation.statistics import (
     draw_counts,
     jackknife_groups,
     jackknife_interval,
-    paired_difference,
     resample,
 )
 
@@ -204,12 +203,14 @@ def test_pairing_removes_what_both_predictors_share() -> None:
     owners = np.arange(60).astype(str)
     shared = 5 * rng.normal(size=60)
     good, bad = shared + 0.1 * rng.normal(size=60), shared + 0.1 * rng.normal(size=60) + 0.2
-    paired = paired_difference(weighted_mean(good), weighted_mean(bad), owners, seed=1)
+    both = {"good": weighted_mean(good), "bad": weighted_mean(bad)}
+    drawn = resample(both, owners, seed=1)
+    paired = drawn.difference("good", "bad")
     assert paired.value == pytest.approx(good.mean() - bad.mean())
     assert paired.high < 0
     alone = bootstrap(weighted_mean(good), owners, seed=1)
     assert paired.high - paired.low < 0.1 * (alone.high - alone.low)
-    same = paired_difference(weighted_mean(good), weighted_mean(good), owners)
+    same = drawn.difference("good", "good")
     assert (same.value, same.low, same.high) == (0, 0, 0)
     assert paired.excludes_zero
     assert not same.excludes_zero

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from medssl.contracts import TableContract
 from medssl.errors import ConfigError, ContractError
 from medssl.inputs.table_config import TableConfig
-from medssl.inputs.tables import TableInputs, fit_contract, read_cells
+from medssl.inputs.tables import TableInputs, fit_contract
 from medssl.records import Record
 from medssl.store import ShardWriter, append
 from medssl.store.schema import LEDGER_SCHEMA
@@ -57,7 +57,7 @@ def test_labels_of_records_and_of_participants_become_cells(store):
         ("sex", ("f", "m")),
         ("age", ("40", "60")),
     ]
-    found = read_cells(store, store.rows()[::-1], contract)
+    found = TableInputs(contract).read(store, store.rows()[::-1])
     assert found.categories.tolist()[::-1] == [[0, 0]] * 2 + [[1, 1]] * 2 + [[-1, -1]] * 2
     crp, d_dimer = contract.numbers
     values = found.numbers.numpy()[::-1] * [crp.deviation, d_dimer.deviation]
@@ -71,7 +71,7 @@ def test_held_out_rows_leave_the_contract_alone(store):
     contract = fit_contract(store, rows_of(store, "p0", "p2"), config)
     assert (contract.numbers[0].mean, contract.numbers[0].high) == (4.0, 5.0)
     assert contract.categories[0].categories == ("f",)
-    held_out = read_cells(store, rows_of(store, "p1"), contract)
+    held_out = TableInputs(contract).read(store, rows_of(store, "p1"))
     assert held_out.categories.tolist() == [[-1], [-1]]  # m was never seen
 
 
@@ -102,8 +102,9 @@ def test_a_column_that_training_participants_lack_is_refused(store):
 def test_a_store_that_lacks_a_column_of_the_contract_is_refused(store):
     contract = fit_contract(store, store.rows(), TableConfig(columns=("crp",)))
     column = contract.numbers[0].model_copy(update={"name": "crb"})
+    other = TableInputs(contract.model_copy(update={"numbers": (column,)}))
     with pytest.raises(ConfigError, match="no label column 'crb'; did you mean crp"):
-        read_cells(store, store.rows(), contract.model_copy(update={"numbers": (column,)}))
+        other.read(store, store.rows())
 
 
 def test_records_without_any_known_cell_are_not_usable(store):

@@ -6,7 +6,6 @@ from statsmodels.miscmodels.ordinal_model import OrderedModel
 from medssl.errors import ObjectiveError
 from medssl.objectives.ordinal import (
     cumulative_logit_loss,
-    grade_probabilities,
     increasing_thresholds,
 )
 
@@ -59,16 +58,6 @@ def test_two_grades_are_binary_cross_entropy():
     value = cumulative_logit_loss(scores, torch.zeros(1), labels)
     expected = torch.nn.functional.binary_cross_entropy_with_logits(scores, labels.float())
     assert value.item() == pytest.approx(expected.item(), rel=1e-6)
-
-
-def test_probabilities_sum_to_one_and_move_up_with_the_score():
-    scores = torch.linspace(-30, 30, 61)
-    chances = grade_probabilities(scores, CUTS)
-    assert torch.allclose(chances.sum(dim=1), torch.ones(61))
-    expected = chances @ torch.arange(4.0)
-    assert (expected.diff() >= 0).all()
-    picked = cumulative_logit_loss(scores[:4], CUTS, torch.arange(4))
-    assert torch.allclose(picked, -chances[range(4), range(4)].log().mean())
 
 
 @pytest.mark.parametrize("score", [-1e4, 0.0, 1e4])

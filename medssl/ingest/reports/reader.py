@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,8 +17,6 @@ from medssl.text.mimic import parse_mimic
 from medssl.text.openi import parse_openi
 from medssl.text.plain import parse_plain
 from medssl.text.report import TEXT, Report
-
-logger = logging.getLogger(__name__)
 
 _REASONS: Final = {reason.value: reason for reason in Reason}
 MAX_BYTES: Final = 4 << 20
