@@ -11,25 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from medssl.ingest.ledger import Reason, Unreadable
+from medssl.ingest.radiographs.dicom_start import is_dicom
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.dataset import FileDataset
 
 _INFLATED: Final = 1 << 30
 """Bytes that a deflated data set may hold; more than any single radiograph."""
-_PREAMBLE: Final = 128
+_READS: Final = 250_000
+"""Pieces in which a file may be read; a header has far fewer elements, and zeros look like many."""
 _ELEMENT_HEAD: Final = 12
 """Bytes before the value of pixel data with an explicit type."""
 
 
-def is_dicom(path: Path) -> bool:
-    """Whether a file begins as DICOM files do (PS3.10 section 7.1)."""
-    with path.open("rb") as file:
-        return file.read(_PREAMBLE + 4)[_PREAMBLE:] == b"DICM"
-
-
 def read_dataset(path: Path, tags: Sequence[str], *, pixels: bool = False) -> Dataset:
     """Read the named elements of a file; nothing is allocated beyond the file's own size.
+
+    Where no meta group tells the transfer syntax, it is the one that the elements are written in.
 
     Args:
         path: The file.
@@ -48,13 +47,28 @@ def read_dataset(path: Path, tags: Sequence[str], *, pixels: bool = False) -> Da
         raise Unreadable(Reason.UNREADABLE_HEADER, "not DICOM: no DICM after 128 bytes")
     try:
         with _Clipped(path) as file:
-            return dcmread(file, stop_before_pixels=not pixels, specific_tags=list(tags))
+            dataset = dcmread(
+                file, force=True, stop_before_pixels=not pixels, specific_tags=list(tags)
+            )
+        _tell_syntax(dataset)
     except Unreadable:
         raise
     except Exception as error:
         # pydicom raises many kinds of exception on damaged files.
         reason = Reason.UNREADABLE_PIXELS if pixels else Reason.UNREADABLE_HEADER
         raise Unreadable(reason, type(error).__name__) from error
+    return dataset
+
+
+def _tell_syntax(dataset: FileDataset) -> None:
+    """Note how the elements were found to be written, where the file does not tell it."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if text_of(dataset.file_meta, "TransferSyntaxUID") is not None:
+        return
+    implicit, little = dataset.original_encoding
+    explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
 
 
 def holds_pixels(path: Path) -> bool:
@@ -62,7 +76,7 @@ def holds_pixels(path: Path) -> bool:
     from pydicom import dcmread
 
     with _Clipped(path) as file:
-        dcmread(file, stop_before_pixels=True, specific_tags=["Rows"])
+        dcmread(file, force=True, stop_before_pixels=True, specific_tags=["Rows"])
         return file.tell() + _ELEMENT_HEAD < file.total
 
 
@@ -72,8 +86,13 @@ class _Clipped(io.BufferedReader):
     def __init__(self, path: Path) -> None:
         super().__init__(io.FileIO(path))
         self.total = os.fstat(self.fileno()).st_size
+        self._reads = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
+        self._reads += 1
+        if self._reads > _READS:
+            said = f"more elements than a header has: over {_READS} reads"
+            raise Unreadable(Reason.CLAIMS_TOO_LARGE, said)
         if size is None or size < 0:
             # pydicom reads to the end at once only to inflate, in one piece, what it has read.
             content = super().read()

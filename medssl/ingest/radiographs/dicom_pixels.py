@@ -64,6 +64,9 @@ def decode(path: Path, header: PixelHeader) -> np.ndarray[Any, np.dtype[Any]]:
             raise Unreadable(Reason.UNREADABLE_PIXELS, "the pixel data are cut off")
         raise Unreadable(Reason.NO_PIXELS, "no pixel data")
     if not header.syntax.is_encapsulated:
+        if dataset["PixelData"].is_undefined_length:
+            said = "compressed, in a way that no transfer syntax tells: convert the file"
+            raise Unreadable(Reason.UNSUPPORTED_COMPRESSION, said)
         _require_all(len(found), header)
     size = _claimed(dataset, header)
     wide = size is not None and size.bits > 8

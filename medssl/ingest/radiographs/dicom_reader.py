@@ -11,9 +11,9 @@ from medssl.ingest.ledger import Reason, Unreadable
 from medssl.ingest.radiographs.colours import is_grey, luma
 from medssl.ingest.radiographs.dicom_display import displayed
 from medssl.ingest.radiographs.dicom_facts import DicomFacts, read_facts
-from medssl.ingest.radiographs.dicom_file import is_dicom
 from medssl.ingest.radiographs.dicom_header import GREY, PixelHeader, read_pixel_header
 from medssl.ingest.radiographs.dicom_pixels import decode
+from medssl.ingest.radiographs.dicom_start import is_dicom
 from medssl.ingest.radiographs.picture import Picture
 from medssl.ingest.radiographs.quiet import quiet
 from medssl.ingest.radiographs.settings import DisplaySettings

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from medssl.ingest.listing import is_paper, matches
-from medssl.ingest.radiographs.dicom_file import is_dicom
+from medssl.ingest.radiographs.dicom_start import is_dicom
 from medssl.initialise import tables
 from medssl.initialise.answers import Answers
 from medssl.initialise.listing import Listing, spread, suffix

@@ -17,7 +17,6 @@ from pydicom.uid import (
 )
 
 from medssl.ingest.ledger import Unreadable
-from medssl.ingest.radiographs.dicom_reader import is_dicom
 
 
 def test_a_monochrome1_image_is_the_same_picture_as_its_monochrome2_twin(write_dicom, read, pixels):
@@ -329,10 +328,3 @@ def test_nothing_reaches_the_terminal(dicom_data, from_pydicom, read, tmp_path, 
     assert capfd.readouterr() == ("", "")
     assert not warned
     assert not [record for record in caplog.records if record.name.startswith("pydicom")]
-
-
-def test_is_dicom(dicom_data, tmp_path):
-    assert is_dicom(dicom_data / "ct_jpeg_extended.dcm")
-    assert not is_dicom(dicom_data / "README.md")
-    (tmp_path / "short").write_bytes(b"DICM")
-    assert not is_dicom(tmp_path / "short")

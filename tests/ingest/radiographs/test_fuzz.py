@@ -32,13 +32,21 @@ INSTALLED = (
     "CT_small", "MR_small_RLE", "MR_small_jp2klossless", "MR_small_jpeg_ls_lossless",
     "MR_small_bigendian", "image_dfl", "JPGExtended", "SC_rgb_jpeg_gdcm",
 )  # fmt: skip
-MADE = ("grey.png", "wide.png", "grey.jpg", "grey.tif", "wide.tif")
+BARE = "bare.dcm"
+"""A DICOM file without its preamble."""
+MADE = ("grey.png", "wide.png", "grey.jpg", "grey.tif", "wide.tif", BARE)
 
 
 def write(name: str, folder: Path) -> Path:
     """A sound image file."""
     from PIL import Image
 
+    if name == BARE:
+        from pydicom.data import get_testdata_file
+
+        whole = Path(get_testdata_file("CT_small.dcm", download=False)).read_bytes()
+        (folder / name).write_bytes(whole[132:])
+        return folder / name
     pixels = np.add.outer(np.arange(120), np.arange(90)).astype(np.uint8)
     image = Image.fromarray(pixels.astype(np.uint16) * 300 if "wide" in name else pixels)
     options = {"compression": "tiff_deflate"} if name == "wide.tif" else {}
@@ -113,8 +121,10 @@ def peak() -> int:
 
 def damage(path: Path, count: int) -> dict:
     """Damage one file many times over, and count the outcomes."""
+    from medssl.ingest.radiographs.dicom_reader import is_dicom
+
     content = path.read_bytes()
-    dicom = content[128:132] == b"DICM"
+    dicom = is_dicom(path)
     said: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
         victim = Path(name) / "a"
