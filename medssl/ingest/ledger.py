@@ -147,6 +147,11 @@ class Reason(StrEnum):
         "No grey image: a colour secondary capture, or a photometric interpretation that does not "
         "fit the pixels; set `colour: convert` where colour pictures show grey images.",
     )
+    OTHER_MODALITY = (
+        "other_modality",
+        "The header tells of a modality that makes no radiographs: exclude the file, or set "
+        "`other_modalities: keep`.",
+    )
     BURNED_IN_ANNOTATION = (
         "burned_in_annotation",
         "The header says that identifying text is burned into the pixels: remove it, or set "

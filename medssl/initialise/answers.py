@@ -24,7 +24,7 @@ SIGNAL_KEYS: Final = (
     "channels", "rate_in", "recordings", "time_column", "time_unit", "units", "variable",
 )  # fmt: skip
 """Questions that only recordings of signals raise."""
-STUDY_KEYS: Final = ("burned_in", "colour", "edge", "study", "text", "view")
+STUDY_KEYS: Final = ("burned_in", "colour", "edge", "other_modalities", "study", "text", "view")
 """Questions that only images and reports raise."""
 KEYS: Final = tuple(
     sorted((*SIGNAL_KEYS, *STUDY_KEYS, "format", "include", "modality", "participant", "session"))
@@ -41,7 +41,10 @@ COLUMN: Final = "column:"
 COMMENT: Final = "comment:"
 NONE: Final = "none"
 
-_CHOICES: Final = {"colour": ("refuse", "convert"), "burned_in": ("refuse", "keep")}
+_CHOICES: Final = {
+    "colour": ("refuse", "convert"), "burned_in": ("refuse", "keep"),
+    "other_modalities": ("refuse", "keep"),
+}  # fmt: skip
 _LARGEST_EDGE: Final = 4096
 _MODALITY_ALIASES: Final = {
     "ekg": "ecg", "pleth": "ppg", "resp": "respiration", "image": "radiograph", "cxr": "radiograph",
@@ -72,6 +75,7 @@ class Answers:
         edge: Longer side of images in the store (pixels).
         colour: What becomes of colour images.
         burned_in: What becomes of images whose header says that text is burned in.
+        other_modalities: What becomes of DICOM images that are no radiographs, by their headers.
         text: Columns with reports.
         given: The items as they were given.
     """
@@ -93,6 +97,7 @@ class Answers:
     edge: int | None = None
     colour: str | None = None
     burned_in: str | None = None
+    other_modalities: str | None = None
     text: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
 

@@ -190,6 +190,7 @@ def test_real_objects(tmp_path, run, chest_config):
         "format": "dicom",
         "participant": {"each_recording": True},
         "study": None,
+        "display": {"other_modalities": "keep"},
         "labels": {"level": "record", "comments": {"machine": "Modality"}},
     }
     report = ingest(chest_config(REAL, source), tmp_path / "store")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydicom.uid import UID
 
 PIXEL_TAGS: Final = (
-    "SOPClassUID", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
+    "SOPClassUID", "Modality", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
     "PlanarConfiguration", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit",
     "PixelRepresentation", "RedPaletteColorLookupTableDescriptor",
     "GreenPaletteColorLookupTableDescriptor", "BluePaletteColorLookupTableDescriptor",
@@ -34,6 +34,12 @@ DISPLAY_TAGS: Final = (
 """What showing them takes."""
 
 GREY: Final = frozenset({"MONOCHROME1", "MONOCHROME2"})
+PROJECTIONS: Final = frozenset({"CR", "DX", "DR", "RG", "MG", "PX", "IO", "XA", "RF", "OT", "SC"})
+"""Modalities of what may be a projection of X-rays, with those that older devices write."""
+_OTHERS: Final = frozenset(
+    {"CT", "MR", "PT", "NM", "US", "IVUS", "OCT", "OP", "ES", "GM", "SM", "XC", "BI", "SEG"}
+)
+"""Those that a ledger may name; a header may hold anything, names too (PS3.3 C.7.3.1.1.1)."""
 _COLOURS: Final = frozenset(
     {"RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"}
 )
@@ -76,6 +82,10 @@ def read_pixel_header(path: Path, settings: DisplaySettings) -> PixelHeader:
     rows, columns = integer_of(dataset, "Rows"), integer_of(dataset, "Columns")
     if not rows or not columns:
         raise Unreadable(Reason.NO_PIXELS, "no rows or no columns")
+    modality = modality_of(dataset)
+    if modality not in PROJECTIONS and settings.other_modalities == "refuse":
+        said = modality if modality in _OTHERS else "no projection"
+        raise Unreadable(Reason.OTHER_MODALITY, said)
     frames = integer_of(dataset, "NumberOfFrames") or 1
     if frames > 1:
         raise Unreadable(Reason.SEVERAL_IMAGES, f"{frames} frames")
@@ -97,6 +107,11 @@ def read_pixel_header(path: Path, settings: DisplaySettings) -> PixelHeader:
         signed=signed,
         photometric=photometric,
     )
+
+
+def modality_of(dataset: Dataset) -> str:
+    """DICOM's code of the modality; OT (other) where the header does not tell it."""
+    return (text_of(dataset, "Modality") or "OT").upper()
 
 
 def _photometric(dataset: Dataset, settings: DisplaySettings) -> tuple[str, int]:

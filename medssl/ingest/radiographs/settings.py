@@ -19,6 +19,11 @@ class DisplaySettings(GreyScale):
     burned_in: Literal["refuse", "keep"] = Field(
         "refuse", description="images whose header says that text is burned into them"
     )
+    other_modalities: Literal["refuse", "keep"] = Field(
+        "refuse",
+        description="DICOM images whose header tells of no projection of X-rays: slices of CT and "
+        "MR, ultrasound, photographs",
+    )
     colour: Literal["refuse", "convert"] = Field(
         "refuse",
         description="images of which no grey scale is told: DICOM colour captures, image files "

@@ -11,7 +11,7 @@ from typing import Final
 from medssl.errors import IngestError
 from medssl.ingest.headers import read_dicom_header
 from medssl.ingest.ledger import Unreadable
-from medssl.ingest.radiographs.dicom_header import GREY, read_pixel_header
+from medssl.ingest.radiographs.dicom_header import GREY, PROJECTIONS, modality_of, read_pixel_header
 from medssl.ingest.radiographs.quiet import quiet
 from medssl.ingest.radiographs.settings import DisplaySettings
 from medssl.ingest.waveforms.recording import parse_comments
@@ -19,9 +19,7 @@ from medssl.initialise.listing import spread
 
 MAX_HEADERS: Final = 2000
 """Of more files the headers of a sample are read, and participants are known of these alone."""
-PROJECTIONS: Final = frozenset({"CR", "DX", "DR", "RG", "MG", "PX", "IO", "XA", "RF", "OT", "SC"})
-"""DICOM's names of what is one picture; others are slices of volumes, or no images."""
-_KEPT: Final = DisplaySettings(burned_in="keep", colour="convert")
+_KEPT: Final = DisplaySettings(burned_in="keep", colour="convert", other_modalities="keep")
 
 
 @dataclass(slots=True)
@@ -35,6 +33,7 @@ class DicomLook:
         told: Participant, study, view, time and device of each of them; no names, no birth dates.
         comments: `Sex`, `Age` and others of each of them.
         modalities: How often which of DICOM's own modalities.
+        others: Those whose modality makes no radiographs: slices of volumes and others.
         burned_in: Those whose header says that text is burned in.
         coloured: Those whose pixels are colours.
         unreadable: Those looked at that cannot be read, by reason.
@@ -46,6 +45,7 @@ class DicomLook:
     told: dict[str, dict[str, str]] = field(default_factory=dict)
     comments: dict[str, dict[str, str]] = field(default_factory=dict)
     modalities: Counter[str] = field(default_factory=Counter)
+    others: set[str] = field(default_factory=set)
     burned_in: set[str] = field(default_factory=set)
     coloured: set[str] = field(default_factory=set)
     unreadable: Counter[str] = field(default_factory=Counter)
@@ -54,11 +54,6 @@ class DicomLook:
     def usable(self) -> float:
         """Share of those looked at that may be read."""
         return len(self.sizes) / max(len(self.opened), 1)
-
-    @property
-    def slices(self) -> int:
-        """How many of those looked at are no single pictures."""
-        return sum(n for name, n in self.modalities.items() if name not in PROJECTIONS)
 
     def values(self, what: str) -> tuple[str | None, ...]:
         """What the headers say, for every path; None where they say nothing or were not read."""
@@ -95,6 +90,8 @@ def _add(found: DicomLook, folder: Path, path: str) -> None:
     found.sizes[path] = (pixels.rows, pixels.columns)
     found.told[path] = dict(header.told)
     found.comments[path] = dict(comments)
+    if modality_of(pixels.dataset) not in PROJECTIONS:
+        found.others.add(path)
     if str(pixels.dataset.get("BurnedInAnnotation", "")).upper() == "YES":
         found.burned_in.add(path)
     if pixels.photometric not in GREY:

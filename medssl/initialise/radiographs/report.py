@@ -87,6 +87,9 @@ def _colours(look: ImageLook) -> list[str]:
 def _dicom(look: DicomLook) -> list[str]:
     kinds = ", ".join(f"{name} {n}" for name, n in look.modalities.most_common(6))
     lines = [f"modalities in the headers: {kinds}"]
+    if look.others:
+        lines.append(f"no radiographs: {len(look.others)} of {len(look.sizes)} headers say so; "
+                     "refused unless --set other_modalities=keep")  # fmt: skip
     if look.coloured:
         lines.append(f"colour pictures: {len(look.coloured)} of {len(look.sizes)}; refused unless "
                      "--set colour=convert")  # fmt: skip

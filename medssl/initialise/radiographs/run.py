@@ -140,17 +140,16 @@ def _counted(images: Images | None, reports: Reports | None) -> tuple[int, int]:
 
 
 def _about_slices(images: Images | None, answers: Answers) -> list[Question]:
-    """Ask before slices of volumes are taken for pictures."""
-    if images is None or not isinstance(images.look, DicomLook) or answers.modality is not None:
+    """Ask before slices of volumes and the like are taken for radiographs."""
+    if images is None or not isinstance(images.look, DicomLook) or answers.other_modalities:
         return []
     look = images.look
-    if 2 * look.slices <= look.modalities.total():
+    if 2 * len(look.others) <= len(look.sizes):
         return []
     kinds = ", ".join(f"{name} {n}" for name, n in look.modalities.most_common(4))
-    text = (
-        f"most headers are of slices or of no pictures ({kinds}), and this version reads no volumes"
-    )
-    return [Question("modality", text, (("radiograph", "each file as a picture of its own"),))]
+    text = f"most headers are of no radiographs ({kinds}), and this version reads no volumes"
+    options = (("keep", "each file as a picture of its own"), ("refuse", "radiographs alone"))
+    return [Question("other_modalities", text, options)]
 
 
 def _plan(
@@ -260,5 +259,6 @@ def _refused(images: Images, answers: Answers) -> set[str]:
     look = images.look
     if not isinstance(look, DicomLook):
         return set()
-    burned = look.burned_in if answers.burned_in != "keep" else set()
-    return burned | (look.coloured if answers.colour != "convert" else set())
+    refused = look.burned_in if answers.burned_in != "keep" else set()
+    refused = refused | (look.others if answers.other_modalities != "keep" else set())
+    return refused | (look.coloured if answers.colour != "convert" else set())

@@ -46,8 +46,8 @@ def _images(plan: StudyPlan) -> Source:
     source["edge"] = plan.sizes.edge
     display = {
         key: value
-        for key, value in (("colour", plan.answers.colour), ("burned_in", plan.answers.burned_in))
-        if value is not None
+        for key in ("colour", "burned_in", "other_modalities")
+        if (value := getattr(plan.answers, key)) is not None
     }
     if display:
         source["display"] = display

@@ -156,6 +156,12 @@ def _remarks(outcomes: Counter[str]) -> list[str]:
             f"{burned} of {outcomes.total()} images tried say that text is burned in and are "
             "refused: look at them, then display: {burned_in: keep}"
         )
+    others = _count(outcomes, Reason.OTHER_MODALITY)
+    if others:
+        found.append(
+            f"{others} of {outcomes.total()} images tried say that they are no radiographs and are "
+            "refused: display: {other_modalities: keep} takes each as a picture of its own"
+        )
     return found
 
 
@@ -173,6 +179,8 @@ def _require_some(outcomes: Counter[str], source: Any) -> None:
         advice = "give --set colour=convert to take colour images as grey"
     elif _count(outcomes, Reason.BURNED_IN_ANNOTATION):
         advice = "look at the images, then give --set burned_in=keep"
+    elif _count(outcomes, Reason.OTHER_MODALITY):
+        advice = "give --set other_modalities=keep to take each as a picture of its own"
     msg = (
         f"none of {outcomes.total()} files tried of source {source.name} can be read as chosen "
         f"({reasons}): {advice}; nothing was written"

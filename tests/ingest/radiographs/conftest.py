@@ -80,11 +80,15 @@ def write_dicom(tmp_path):
 
 @pytest.fixture
 def read(tmp_path):
-    """A function that reads a DICOM file with some settings."""
+    """A function that reads a DICOM file with some settings; of any modality, if not told."""
     from medssl.ingest.radiographs.dicom_reader import read_dicom
     from medssl.ingest.radiographs.settings import DisplaySettings
 
-    return lambda path, **settings: read_dicom(path, DisplaySettings(**settings), folder=tmp_path)
+    def read(path, **settings):
+        told = {"other_modalities": "keep"} | settings
+        return read_dicom(path, DisplaySettings(**told), folder=tmp_path)
+
+    return read
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from pydicom.uid import (
 )
 
 from medssl.ingest.ledger import Unreadable
+from medssl.ingest.radiographs.settings import DisplaySettings
 
 
 def test_a_monochrome1_image_is_the_same_picture_as_its_monochrome2_twin(write_dicom, read, pixels):
@@ -312,6 +313,25 @@ def test_burned_in_text_is_kept_where_asked(write_dicom, read, verdict, pixels):
     assert verdict(path)[0] == "burned_in_annotation"
     assert read(path, burned_in="keep").pixels.shape == pixels.shape
     assert read(write_dicom(pixels, BitsStored=12, BurnedInAnnotation="NO")).depth == 12
+
+
+@pytest.mark.parametrize(
+    ("modality", "said"), [("CT", "CT"), ("US", "US"), ("JANE DOE", "no projection")]
+)
+def test_other_modalities_are_no_radiographs_unless_asked(
+    write_dicom, read, verdict, pixels, modality, said
+):
+    path = write_dicom(pixels, BitsStored=12, Modality=modality)
+    plain = DisplaySettings().other_modalities
+    assert verdict(path, other_modalities=plain) == ("other_modality", said)
+    assert read(path, other_modalities="keep").depth == 12
+
+
+@pytest.mark.parametrize("modality", [None, "", "CR", "DX", "RG", "OT"])
+def test_radiographs_and_images_of_no_told_modality(write_dicom, read, pixels, modality):
+    told = {} if modality is None else {"Modality": modality}
+    path = write_dicom(pixels, BitsStored=12, **told)
+    assert read(path, other_modalities="refuse").depth == 12
 
 
 def test_nothing_reaches_the_terminal(dicom_data, from_pydicom, read, tmp_path, capfd, caplog):

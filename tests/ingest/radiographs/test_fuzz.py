@@ -90,7 +90,7 @@ def outcome(path: Path, *, dicom: bool) -> str:
     from medssl.ingest.radiographs.image_reader import read_image
     from medssl.ingest.radiographs.settings import DisplaySettings
 
-    settings = DisplaySettings(colour="convert", burned_in="keep")
+    settings = DisplaySettings(colour="convert", burned_in="keep", other_modalities="keep")
     signal.alarm(SECONDS)
     try:
         if dicom:

@@ -259,14 +259,30 @@ def test_headers_of_dicom_files_tell_all(init, tmp_path):
 
 
 def test_slices_are_not_taken_for_radiographs(init, tmp_path):
-    for number in range(8):
-        write_dicom(
-            tmp_path / f"ct/{number}.dcm", number, Modality="CT", PatientID=f"{number // 2}"
-        )
+    for number in range(20):
+        told = {"Modality": "DX" if number < 8 else "CT", "PatientID": f"{number // 2}"}
+        write_dicom(tmp_path / f"ct/{number}.dcm", number, **told)
     with pytest.raises(ConfigError, match="reads no volumes") as caught:
         init(tmp_path / "ct")
-    assert "CT 8" in str(caught.value)
-    init(tmp_path / "ct", "modality=radiograph")
+    assert "CT 12" in str(caught.value)
+    for answer, records in (("refuse", 8), ("keep", 20)):
+        init(tmp_path / "ct", f"other_modalities={answer}")
+        assert source(tmp_path)["display"] == {"other_modalities": answer}
+        assert len(stored(tmp_path)) == records
+
+
+def test_a_few_slices_among_radiographs_are_told_and_left_out(init, tmp_path):
+    for number in range(16):
+        write_dicom(
+            tmp_path / f"mixed/{number}.dcm", number, PatientID=f"{number // 2}",
+            Modality="MR" if number in {3, 9} else "DX",
+        )  # fmt: skip
+    said = init(tmp_path / "mixed")
+    assert "no radiographs: 2 of 16 headers say so; refused unless" in said
+    assert "display" not in source(tmp_path)
+    store = stored(tmp_path)
+    assert len(store) == 14
+    assert store.ledger["reason"].to_pylist() == ["other_modality"] * 2
 
 
 def test_colours_are_told_and_converted_when_asked(init, tmp_path):
