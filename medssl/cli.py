@@ -242,8 +242,8 @@ def biosignals(
 ) -> None:  # fmt: skip
     """The published wearable recipe, its ablations and its rivals, on open PPG and ECG."""
     from medssl.bench.biosignals.legs import LEGS, MOMENTS
-    from medssl.bench.biosignals.results import Options
     from medssl.bench.biosignals.run import run_bench, tune_bench
+    from medssl.bench.options import Options
 
     options = Options(data, root, seeds, steps, workers, arms or None, curves)
     if tune:
@@ -280,12 +280,11 @@ def radiographs(
     parts: tuple[str, ...], arms: tuple[str, ...], curves: bool,
 ) -> None:  # fmt: skip
     """ConVIRT, its switches and image-only rivals, on open chest radiographs and real sentences."""
-    from medssl.bench.radiographs.results import Options
-    from medssl.bench.radiographs.run import run_bench
-    from medssl.bench.radiographs.setting import PARTS
+    from medssl.bench.options import Options
+    from medssl.bench.radiographs.run import PARTS, run_bench
 
-    options = Options(data, root, seeds, steps, workers, arms or None, curves, parts or PARTS)
-    page = run_bench(options, out, report=click.echo)
+    options = Options(data, root, seeds, steps, workers, arms or None, curves)
+    page = run_bench(parts or PARTS, options, out, report=click.echo)
     click.echo(page.read_text(encoding="utf-8"))
 
 

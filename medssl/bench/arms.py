@@ -31,7 +31,12 @@ class Arm:
         >>> Arm(name="no KoLeo", group="").slug
         'no_koleo'
         """
-        return "".join(c if c.isalnum() else "_" for c in self.name.lower())
+        return slug(self.name.lower())
+
+
+def slug(name: str) -> str:
+    """A name as part of a file's name."""
+    return "".join(c if c.isalnum() else "_" for c in name)
 
 
 def pick_arms(

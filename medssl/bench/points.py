@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from medssl.bench.parts import CurveConfig, Part
 from medssl.bench.scores import difference
 from medssl.evaluation.metrics import Metric, weighted_metric
 from medssl.evaluation.predictions import Predictions, join_runs
 from medssl.evaluation.scoring import each_run
 from medssl.evaluation.statistics import Interval, resample
+from medssl.finetuning.curve import percent
 
 NAMES = {"bundle": "fine-tuned", "frozen": "frozen", "scratch": "from scratch"}
 """Models of a label curve, by what they start from."""
@@ -67,6 +69,32 @@ def score_points(
         )
         for name, made in found.items()
     ]  # fmt: skip
+
+
+def score_fractions(
+    part: Part, curve: CurveConfig, predicted: Callable[[float], Mapping[str, Predictions]]
+) -> tuple[list[Point], list[str]]:
+    """Score all models at every share of the labels.
+
+    Args:
+        part: Whose curve.
+        curve: The curve.
+        predicted: Predictions by model at a share, one run a seed; without `SCRATCH` where the
+            share was too small to train on.
+
+    Returns:
+        Points, and notes on shares that were left out.
+    """
+    metric = part.metric(part.target(curve.target))
+    points: list[Point] = []
+    notes: list[str] = []
+    for fraction in curve.fractions:
+        found = predicted(fraction)
+        if SCRATCH in found:
+            points += score_points(found, target=curve.target, metric=metric, fraction=fraction)
+        else:
+            notes.append(f"{curve.target}: too few labelled participants at {percent(fraction)}.")
+    return points, notes
 
 
 def together(seeds: Sequence[Predictions]) -> Predictions:

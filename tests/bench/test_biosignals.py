@@ -10,19 +10,20 @@ from click.testing import CliRunner
 
 from medssl.bench.arms import Arm
 from medssl.bench.biosignals.arms import BASE, NO_KOLEO, SEGMENT, arms, choose_arms
-from medssl.bench.biosignals.curves import curve_jobs, score_curve
-from medssl.bench.biosignals.legs import LEGS, MOMENTS, Leg, load_leg
+from medssl.bench.biosignals.curves import finetune_settings, score_curve
+from medssl.bench.biosignals.legs import LEGS, MOMENTS, load_leg
+from medssl.bench.biosignals.minirocket import MINIROCKET
 from medssl.bench.biosignals.moments import UNTRAINED, run_moments
 from medssl.bench.biosignals.orderings import OPPOSITE, REPRODUCED, UNDECIDED, judge
 from medssl.bench.biosignals.page import render
 from medssl.bench.biosignals.ranks import Geometry, measure
-from medssl.bench.biosignals.results import Options
 from medssl.bench.biosignals.run import run_bench
-from medssl.bench.biosignals.scores import MINIROCKET
 from medssl.bench.biosignals.tune import LEARNING_RATES, MINIMUM, candidates, table_of
+from medssl.bench.options import Options
+from medssl.bench.parts import Part
 from medssl.bench.points import NAMES
-from medssl.bench.runs import run_jobs
 from medssl.bench.scores import Score
+from medssl.bench.training import ingest_part, train_curves
 from medssl.cli import cli
 from medssl.errors import StageError
 from medssl.evaluation.embeddings import Embeddings
@@ -262,18 +263,19 @@ def test_label_curves_compare_all_models_on_the_same_people(data, tmp_path):
     leg = load_leg("ppg", data)
     (curve,) = leg.config.curves
     curve = curve.model_copy(update={"fractions": (0.2, 1.0), "steps": 6})
-    leg = Leg("ppg", leg.config.model_copy(update={"curves": (curve,)}))
-    base = Arm(name=BASE, group="recipe", pretrain={"steps": 2})
-    jobs = curve_jobs(leg, base, 2, tmp_path)
-    runs = run_jobs(jobs, workers=1, report=lambda line: None)
-    folders = [run.folders["finetune"] for run in runs]
-    store = Store.open(store_folder(runs[0].folders["ingest"]))
-    split = SplitConfig.model_validate(leg.config.pipeline["split"])
-    splits = assign_splits(store.participants, split)
-    selection = Selection.read(runs[0].folders["reduce"] / SELECTION)
+    leg = Part("ppg", leg.config.model_copy(update={"curves": (curve,)}))
+    options = Options(data, tmp_path, seeds=2, steps=2, workers=1)
+    made = ingest_part(leg, options, report=lambda line: None)
+    folders = train_curves(
+        leg, [Arm(name=BASE, group="recipe")], lambda curve, _: finetune_settings(leg, curve),
+        options, report=lambda line: None,
+    )[curve.target][BASE]  # fmt: skip
+    store = Store.open(store_folder(made["ingest"]))
+    splits = leg.splits(store)
+    selection = Selection.read(made["reduce"] / SELECTION)
     rows = selection.rows(store, store.rows(modality="ppg"))
     statistics = signal_features(store, rows)
-    points, notes = score_curve(store, rows, splits, leg, curve, folders, statistics)
+    points, notes = score_curve(store, rows, leg, curve, folders, statistics)
     assert notes == []
     people = store.column("participant", rows)
     aged = set(store.participants["age"].dropna().index)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medssl.bench.biosignals.arms import BASE
-from medssl.bench.biosignals.scores import MINIROCKET
+from medssl.bench.biosignals.minirocket import MINIROCKET
 from medssl.bench.drawing import GREY, INK, draw_curves, draw_differences, drawing
 
 if TYPE_CHECKING:

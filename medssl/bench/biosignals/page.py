@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from medssl.bench.biosignals.arms import BASE, arms
+from medssl.bench.biosignals.minirocket import MINIROCKET
 from medssl.bench.biosignals.moments import K
 from medssl.bench.biosignals.ranks import PER_PARTICIPANT
-from medssl.bench.biosignals.scores import MINIROCKET
-from medssl.evaluation.statistics import Interval
-from medssl.finetuning.curve import percent
+from medssl.bench.page import (
+    curve_table,
+    linear_table,
+    machine,
+    minutes,
+    people,
+    plain,
+    point_numbers,
+    score_numbers,
+    signed,
+)
 from medssl.methods.config import MoCoConfig
-from medssl.version import __version__
 
 if TYPE_CHECKING:
     from medssl.bench.biosignals.moments import MomentsResult
-    from medssl.bench.biosignals.results import LegResult, Options
-    from medssl.bench.scores import Score
+    from medssl.bench.biosignals.results import LegResult
+    from medssl.bench.options import Options
 
-_MARKS = {"better": " ▲", "worse": " ▼", "unclear": "", "": ""}
+_CURVES: Final = (
+    "The published recipe's encoder; the same labelled and test participants for all. The networks "
+    "have equal steps and stop early by the labels of all validation participants, which "
+    f"{MINIROCKET} does not see: its penalty is chosen inside the labelled participants."
+)
 
 
 def render(
@@ -56,19 +65,11 @@ def numbers(result: LegResult) -> dict[str, Any]:
         "records": result.records,
         "participants": result.participants,
         "seconds": {name: round(value, 1) for name, value in result.seconds.items()},
-        "scores": [
-            {
-                "target": s.target, "metric": s.metric.name, "features": s.features,
-                "interval": s.interval.to_dict(), "seeds": list(s.seeds),
-                "minus_recipe": s.difference.to_dict() if s.difference else None,
-                "verdict": s.verdict,
-            }
-            for s in result.scores
-        ],
+        "scores": [score_numbers(score) for score in result.scores],
         "geometry": [
             {
                 "arm": g.arm, "dim": g.dim, "effective_rank": g.rank.to_dict(),
-                "minus_recipe": g.rank_difference.to_dict() if g.rank_difference else None,
+                "minus_base": g.rank_difference.to_dict() if g.rank_difference else None,
                 "icc": g.icc.to_dict(), "seeds": list(g.seeds),
             }
             for g in result.geometry
@@ -78,23 +79,12 @@ def numbers(result: LegResult) -> dict[str, Any]:
              "seeds": list(o.seeds), "verdict": o.verdict}
             for o in result.orderings
         ],
-        "label_curves": [
-            {
-                "target": p.target, "metric": p.metric.name, "model": p.model,
-                "fraction": p.fraction, "n_fit": p.n_fit, "interval": p.interval.to_dict(),
-                "seeds": list(p.seeds),
-                "minus_from_scratch": p.difference.to_dict() if p.difference else None,
-            }
-            for p in result.points
-        ],
+        "label_curves": [point_numbers(point) for point in result.points],
         "notes": result.notes,
     }  # fmt: skip
 
 
 def _head(results: Sequence[LegResult], options: Options) -> list[str]:
-    import torch
-
-    minutes = sum(sum(result.seconds.values()) for result in results) / 60
     return [
         "# Biosignals: the published recipe, its ablations and its rivals",
         "",
@@ -102,14 +92,12 @@ def _head(results: Sequence[LegResult], options: Options) -> list[str]:
         "`biosignals.json` beside this page. For ECG and PPG nothing was chosen by test "
         "participants.",
         "",
-        f"- {date.today().isoformat()}, medssl {__version__}, torch {torch.__version__}, Python "
-        f"{platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, "
-        f"{'a' if torch.cuda.is_available() else 'no'} GPU, {minutes:.0f} minutes",
+        machine({r.leg.name: r.seconds for r in results}),
         f"- {options.seeds} seeds (weights, pairs, views) of every arm; steps: "
         + ", ".join(f"{r.leg.name} {_steps(r, options)}" for r in results),
         *(
-            f"- {r.leg.name}: store {r.store_digest[:16]}, {r.records} records; participants: "
-            + ", ".join(f"{r.participants.get(s, 0)} {s}" for s in ("train", "validation", "test"))
+            f"- {r.leg.name}: store {r.store_digest[:16]}, {r.records} records; "
+            + people(r.participants)
             for r in results
         ),
         "",
@@ -117,7 +105,7 @@ def _head(results: Sequence[LegResult], options: Options) -> list[str]:
 
 
 def _steps(result: LegResult, options: Options) -> int:
-    return options.steps or int(result.leg.config.pipeline["stages"]["pretrain"]["steps"])
+    return options.steps or result.leg.steps
 
 
 def _verdicts(results: Sequence[LegResult]) -> list[str]:
@@ -134,7 +122,7 @@ def _verdicts(results: Sequence[LegResult]) -> list[str]:
         "|---|---|---|---|---|",
     ]
     lines += [
-        f"| {r.leg.name} | {o.claim} | {o.measure} | {_signed(o.found)} | {o.verdict} |"
+        f"| {r.leg.name} | {o.claim} | {o.measure} | {signed(o.found)} | {o.verdict} |"
         for r in results
         for o in r.orderings
     ]
@@ -145,10 +133,14 @@ def _leg(result: LegResult, pictures: Sequence[Path]) -> list[str]:
     lines = [f"## {result.leg.config.title}", ""]
     lines += [f"- {note}" for note in (*result.leg.config.notes, _scale(result))]
     lines += ["", *(f"![{p.stem.replace('_', ' ')}]({p.name})" for p in pictures), ""]
-    lines += _score_table(result)
+    groups = {arm.name: arm.group for arm in arms()}
+    lines += linear_table(
+        result.scores, groups, f"the {BASE}", title="Linear probes of frozen embeddings"
+    )
+    lines += [*(f"- {note}" for note in result.notes), ""]
     lines += _geometry_table(result)
     if result.points:
-        lines += _curve_table(result)
+        lines += curve_table(result.points, _CURVES)
     return lines
 
 
@@ -161,31 +153,6 @@ def _scale(result: LegResult) -> str:
         f"{optimiser['learning_rate']:g}, schedule {optimiser['schedule']} (1e-3, halved every "
         "125,000 steps)."
     )
-
-
-def _score_table(result: LegResult) -> list[str]:
-    targets = list(dict.fromkeys(s.target for s in result.scores))
-    labels = {s.target: s.metric.label for s in result.scores}
-    names = list(dict.fromkeys(s.features for s in result.scores))
-    groups = {arm.name: arm.group for arm in arms()}
-    lines = [
-        "### Linear probes of frozen embeddings",
-        "",
-        "Mean over seeds with a 95 % interval over test participants. ▲ better, ▼ worse than the "
-        f"{BASE}: the paired difference's interval excludes zero.",
-        "",
-        "| | | " + " | ".join(f"{t} ({labels[t]})" for t in targets) + " |",
-        "|---" * (len(targets) + 2) + "|",
-    ]
-    for name in names:
-        cells = [_cell(result.scores, name, target) for target in targets]
-        lines.append(f"| {name} | {groups.get(name, 'no pretraining')} | {' | '.join(cells)} |")
-    return [*lines, "", *(f"- {note}" for note in result.notes), ""]
-
-
-def _cell(scores: Sequence[Score], name: str, target: str) -> str:
-    found = [s for s in scores if s.features == name and s.target == target]
-    return f"{_plain(found[0].interval)}{_MARKS[found[0].verdict]}" if found else "–"
 
 
 def _geometry_table(result: LegResult) -> list[str]:
@@ -202,35 +169,11 @@ def _geometry_table(result: LegResult) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for g in result.geometry:
-        gap = _signed(g.rank_difference) if g.rank_difference else ""
+        gap = signed(g.rank_difference) if g.rank_difference else ""
         times = seconds.get(g.arm)
         shown = f"{sum(times) / len(times):.0f}" if times else ""
         lines.append(
-            f"| {g.arm} | {g.dim} | {_plain(g.rank, 1)} | {gap} | {_plain(g.icc)} | {shown} |"
-        )
-    return [*lines, ""]
-
-
-def _curve_table(result: LegResult) -> list[str]:
-    lines = [
-        "### Label curves",
-        "",
-        "The published recipe's encoder; the same labelled and test participants for all. The "
-        "networks have equal steps and stop early by the labels of all validation participants, "
-        f"which {MINIROCKET} does not see: its penalty is chosen inside the labelled participants. "
-        "The last column is the paired difference from training from scratch.",
-        "",
-        "| target | labels | model | value | minus from scratch |",
-        "|---|---|---|---|---|",
-    ]
-    for p in result.points:
-        gap = ""
-        if p.difference is not None:
-            verdict = p.difference.verdict(higher_is_better=p.metric.higher_is_better)
-            gap = f"{_signed(p.difference)}{_MARKS[verdict]}"
-        lines.append(
-            f"| {p.target} ({p.metric.label}) | {percent(p.fraction)}, {p.n_fit} participants | "
-            f"{p.model} | {_plain(p.interval)} | {gap} |"
+            f"| {g.arm} | {g.dim} | {plain(g.rank, 1)} | {gap} | {plain(g.icc)} | {shown} |"
         )
     return [*lines, ""]
 
@@ -248,7 +191,7 @@ def _moments(result: MomentsResult) -> list[str]:
         "|---|---|---|---|---|",
     ]
     lines += [
-        f"| {form} | {row.task} | {_plain(row.interval)} | {row.chance:.3f} | "
+        f"| {form} | {row.task} | {plain(row.interval)} | {row.chance:.3f} | "
         f"{'yes' if row.above_chance else 'not decided'} |"
         for form, row in result.rows
     ]
@@ -282,12 +225,7 @@ def _how(results: Sequence[LegResult], options: Options) -> list[str]:
         "and views: compare it with ViT-1D. The learning rates of encoders and rivals were chosen "
         "by validation participants, as docs/wearables.md says; ablations keep the recipe's.",
         *_slow(results, options),
-        "- Minutes: "
-        + "; ".join(
-            f"{r.leg.name} " + ", ".join(f"{k} {v / 60:.1f}" for k, v in r.seconds.items())
-            for r in results
-        )
-        + ".",
+        minutes({r.leg.name: r.seconds for r in results}),
         "",
     ]
 
@@ -306,12 +244,3 @@ def _slow(results: Sequence[LegResult], options: Options) -> list[str]:
         f"weights that MoCo's teacher still has at the end is {', '.join(left)}. A rival that "
         "learns slowly may catch up in a longer run."
     ]
-
-
-def _plain(interval: Interval, digits: int = 3) -> str:
-    value, low, high = interval.value, interval.low, interval.high
-    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def _signed(interval: Interval) -> str:
-    return f"{interval.value:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"

@@ -1,12 +1,11 @@
-"""What is run, and what a leg gave."""
+"""What a leg gave."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medssl.bench.biosignals.legs import Leg
+from medssl.bench.parts import Part
 from medssl.bench.runs import Run
 
 if TYPE_CHECKING:
@@ -16,34 +15,11 @@ if TYPE_CHECKING:
     from medssl.bench.scores import Score
 
 
-@dataclass(frozen=True)
-class Options:
-    """What to run.
-
-    Args:
-        data: Folder with one folder for each data set.
-        root: Where outputs stand; a benchmark that was killed goes on from there.
-        seeds: Seeds of every arm.
-        steps: Steps of every arm; None as the leg's file says.
-        workers: Processes that train, each with one thread.
-        arms: Names of the arms to run; None runs all. The published recipe is always run.
-        curves: Whether to draw label curves.
-    """
-
-    data: Path
-    root: Path
-    seeds: int = 3
-    steps: int | None = None
-    workers: int = 2
-    arms: tuple[str, ...] | None = None
-    curves: bool = True
-
-
 @dataclass
 class LegResult:
     """What one leg gave."""
 
-    leg: Leg
+    leg: Part
     store_digest: str = ""
     participants: dict[str, int] = field(default_factory=dict)
     records: int = 0

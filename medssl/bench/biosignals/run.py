@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from medssl.bench.arms import Arm
-from medssl.bench.biosignals.arms import choose_arms
-from medssl.bench.biosignals.legs import LEGS, MOMENTS, Leg, LegName, load_leg
-from medssl.bench.biosignals.results import LegResult, Options
-from medssl.bench.biosignals.training import train
+from medssl.bench.biosignals.arms import BASE, choose_arms
+from medssl.bench.biosignals.legs import LEGS, MOMENTS, load_leg
+from medssl.bench.biosignals.results import LegResult
 from medssl.bench.clock import Clock
-from medssl.bench.runs import Report, prepare, run_jobs
+from medssl.bench.options import Options
+from medssl.bench.parts import Part
+from medssl.bench.runs import Report
+from medssl.bench.training import ingest_part, train_arms, train_curves
 from medssl.config import merge
 from medssl.errors import StageError
 
 
-def run_leg(name: LegName, options: Options, *, report: Report) -> LegResult:
+def run_leg(name: str, options: Options, *, report: Report) -> LegResult:
     """Run one leg from raw files to scores.
 
     Args:
@@ -29,64 +32,50 @@ def run_leg(name: LegName, options: Options, *, report: Report) -> LegResult:
     Raises:
         StageError: The data are not there, or an arm cannot be run.
     """
+    from medssl.bench.biosignals.curves import finetune_settings
+
     leg = load_leg(name, options.data)
-    chosen = [
-        _changed(arm, leg.config.tuned.get(arm.name, {}), options.steps)
-        for arm in choose_arms(options.arms)
-    ]
+    chosen = [_tuned(arm, leg) for arm in choose_arms(options.arms)]
     result = LegResult(leg)
     clock = Clock(result.seconds, options.root / f"{name}-seconds.json")
-    folders = prepare(
-        leg.pipeline(name=name, root=options.root, seed=0), options.root, workers=options.workers
-    )
+    folders = ingest_part(leg, options, report=report)
     clock.stop("ingest")
-    report(f"{name}: ingested")
-    result.runs = train(
-        leg, chosen, options.seeds, options.root, workers=options.workers, report=report
-    )
+    result.runs = train_arms(leg, chosen, options, report=report)
     clock.stop("pretraining and embedding")
-    curves = _curves(leg, chosen[0], options, report) if options.curves else {}
+    curves = {}
+    if options.curves:
+        curves = train_curves(
+            leg, chosen[:1], lambda curve, _: finetune_settings(leg, curve), options, report=report
+        )
     clock.stop("label curves: training")
     _score(result, folders, curves, report)
     clock.stop("scoring")
     return result
 
 
-def _changed(arm: Arm, tuned: dict[str, Any], steps: int | None) -> Arm:
-    changes = tuned if steps is None else {**tuned, "steps": steps}
-    return Arm(name=arm.name, group=arm.group, pretrain=merge(dict(arm.pretrain), changes))
-
-
-def _curves(leg: Leg, base: Arm, options: Options, report: Report) -> dict[str, list[Path]]:
-    """Output folders of the finetune stage, by target and in the order of the seeds."""
-    from medssl.bench.biosignals.curves import curve_jobs
-
-    jobs = curve_jobs(leg, base, options.seeds, options.root)
-    done = run_jobs(
-        jobs, workers=options.workers,
-        report=lambda line: report(f"{leg.name}, label curves: {line}"),
-    )  # fmt: skip
-    found: dict[str, list[Path]] = {}
-    for run in done:
-        found.setdefault(run.arm, []).append(run.folders["finetune"])
-    return found
+def _tuned(arm: Arm, leg: Part) -> Arm:
+    changes = leg.config.tuned.get(arm.name, {})
+    return replace(arm, pretrain=merge(dict(arm.pretrain), changes))
 
 
 def _score(
-    result: LegResult, folders: dict[str, Path], curves: dict[str, list[Path]], report: Report
+    result: LegResult,
+    folders: Mapping[str, Path],
+    curves: Mapping[str, Mapping[str, Sequence[Path]]],
+    report: Report,
 ) -> None:
     from medssl.bench.biosignals.baselines import baseline_tables
     from medssl.bench.biosignals.curves import score_curve
+    from medssl.bench.biosignals.minirocket import beside_probes
     from medssl.bench.biosignals.orderings import judge
     from medssl.bench.biosignals.ranks import measure
-    from medssl.bench.biosignals.scores import score_arms
+    from medssl.bench.linear import score_linear
     from medssl.bench.untrained import UNTRAINED_SEEDS, untrained_embeddings
     from medssl.evaluation.baselines import UNTRAINED
     from medssl.evaluation.embeddings import Embeddings
     from medssl.evaluation.minirocket import minirocket_features
-    from medssl.evaluation.probes import ProbeConfig
     from medssl.reduction.selection import Selection
-    from medssl.sampling.splits import TRAIN, SplitConfig, assign_splits
+    from medssl.sampling.splits import TRAIN
     from medssl.stages.embed import EMBEDDINGS
     from medssl.stages.ingest import store_folder
     from medssl.stages.pretrain import BUNDLE
@@ -98,8 +87,7 @@ def _score(
     store = Store.open(store_folder(folders["ingest"]))
     modality = leg.config.pipeline["stages"]["pretrain"]["modality"]
     rows = Selection.read(folders["reduce"] / SELECTION).rows(store, store.rows(modality=modality))
-    split = SplitConfig.model_validate(leg.config.pipeline["split"])
-    splits = assign_splits(store.participants, split)
+    splits = leg.splits(store)
     people = set(store.column(PARTICIPANT, rows).tolist())
     result.store_digest, result.records = store.digest, len(rows)
     for name in people:
@@ -109,7 +97,6 @@ def _score(
         embeddings.setdefault(run.arm, []).append(
             Embeddings.read(run.folders["embed"] / EMBEDDINGS)
         )
-    trained = [name for name in people if splits[name] == TRAIN]
     fit_rows = rows[[splits[p] == TRAIN for p in store.column(PARTICIPANT, rows)]]
     base_bundle = result.runs[0].folders["pretrain"] / BUNDLE
     report(f"{leg.name}: baselines")
@@ -117,19 +104,16 @@ def _score(
     tables = baseline_tables(store, rows, modality)
     rocket = minirocket_features(store, rows, fit_rows=fit_rows, seed=0)
     report(f"{leg.name}: scores")
-    probe = ProbeConfig.model_validate(leg.config.pipeline["stages"]["probe"])
-    result.scores, result.notes = score_arms(
-        store, {**embeddings, UNTRAINED: untrained}, tables, probe, leg.config.metrics, splits,
-        pretraining=trained, rocket=rocket,
+    result.scores, result.notes = score_linear(
+        leg, store, {**embeddings, UNTRAINED: untrained}, tables, base=BASE,
+        further=beside_probes(rocket, leg.probe),
     )  # fmt: skip
     held_out = [name for name in people if splits[name] != TRAIN]
     result.geometry = measure({**embeddings, UNTRAINED: untrained}, held_out)
     result.orderings = judge(result.scores, result.geometry)
     for curve in leg.config.curves:
         if curve.target in curves:
-            points, notes = score_curve(
-                store, rows, splits, leg, curve, curves[curve.target], rocket
-            )
+            points, notes = score_curve(store, rows, leg, curve, curves[curve.target][BASE], rocket)
             result.points += points
             result.notes += notes
 
@@ -150,8 +134,7 @@ def tune_bench(legs: Sequence[str], options: Options, *, report: Report) -> None
         raise StageError(msg)
     for name in chosen:
         leg = load_leg(name, options.data)
-        tried = [_changed(arm, {}, options.steps) for arm in choose_arms(options.arms)]
-        table = tune(leg, tried, options.root, workers=options.workers, report=report)
+        table = tune(leg, choose_arms(options.arms), options, report=report)
         report(table.round(3).to_string(index=False))
 
 

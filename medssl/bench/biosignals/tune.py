@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -11,16 +11,17 @@ import pandas as pd
 
 from medssl.bench.arms import Arm
 from medssl.bench.biosignals.arms import BASE
-from medssl.bench.biosignals.legs import Leg
-from medssl.bench.biosignals.scores import score_arms
-from medssl.bench.biosignals.training import train
-from medssl.bench.runs import Report, prepare
+from medssl.bench.linear import score_linear
+from medssl.bench.options import Options
+from medssl.bench.parts import Part
+from medssl.bench.runs import Report
 from medssl.bench.scores import Score
+from medssl.bench.training import ingest_part, train_arms
 from medssl.config import merge
 from medssl.errors import StageError
 from medssl.evaluation.embeddings import Embeddings
 from medssl.evaluation.probes import ProbeConfig
-from medssl.sampling.splits import TRAIN, VALIDATION, SplitConfig, assign_splits
+from medssl.sampling.splits import TRAIN, VALIDATION
 from medssl.stages.embed import EMBEDDINGS
 from medssl.stages.ingest import store_folder
 from medssl.store import Store
@@ -43,16 +44,13 @@ def candidates(arms: Sequence[Arm]) -> list[Arm]:
     return found
 
 
-def tune(
-    leg: Leg, arms: Sequence[Arm], root: Path, *, workers: int, report: Report
-) -> pd.DataFrame:
+def tune(leg: Part, arms: Sequence[Arm], options: Options, *, report: Report) -> pd.DataFrame:
     """Score candidates on validation participants, fitted on training participants.
 
     Args:
         leg: The leg; what it has chosen before is put aside.
         arms: Whose learning rates.
-        root: Where outputs stand.
-        workers: Processes that train.
+        options: Where outputs stand, steps and workers; one seed is used.
         report: Called with lines of progress.
 
     Returns:
@@ -62,13 +60,10 @@ def tune(
     Raises:
         StageError: No target has as many.
     """
-    folders = prepare(leg.pipeline(name=leg.name, root=root, seed=0), root, workers=workers)
+    folders = ingest_part(leg, options, report=report)
     tried = candidates(arms)
-    runs = train(leg, tried, 1, root, workers=workers, report=report)
+    runs = train_arms(leg, tried, replace(options, seeds=1), report=report)
     store = Store.open(store_folder(folders["ingest"]))
-    splits = assign_splits(
-        store.participants, SplitConfig.model_validate(leg.config.pipeline["split"])
-    )
     probe = ProbeConfig.model_validate(
         {
             **leg.config.pipeline["stages"]["probe"],
@@ -76,10 +71,7 @@ def tune(
         }
     )  # fmt: skip
     embeddings = {run.arm: [Embeddings.read(run.folders["embed"] / EMBEDDINGS)] for run in runs}
-    trained = [name for name, split in splits.items() if split == TRAIN]
-    scores, _ = score_arms(
-        store, embeddings, [], probe, leg.config.metrics, splits, pretraining=trained
-    )
+    scores, _ = score_linear(leg, store, embeddings, [], base=BASE, config=probe)
     return table_of(tried, scores)
 
 

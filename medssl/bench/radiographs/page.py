@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from medssl.bench.page import (
+    MARKS,
+    curve_table,
+    linear_table,
+    machine,
+    minutes,
+    people,
+    plain,
+    point_numbers,
+    score_numbers,
+)
 from medssl.bench.radiographs.arms import BASE, TIP, arms, table_arms
-from medssl.evaluation.statistics import Interval
-from medssl.finetuning.curve import percent
-from medssl.version import __version__
 
 if TYPE_CHECKING:
-    from medssl.bench.radiographs.results import Options, PartResult
-    from medssl.bench.scores import Score
+    from medssl.bench.options import Options
+    from medssl.bench.radiographs.results import PartResult
     from medssl.evaluation.retrieval_tables import RetrievalRow, RetrievalTable
 
-_MARKS: Final = {"better": " ▲", "worse": " ▼", "unclear": "", "": ""}
 _MATCHED: Final = "label-matched pairs"
+_CURVES: Final = (
+    "The same labelled and test participants for all; equal steps, stopped early by the labels of "
+    "all validation participants. Linear: the encoder stays as it is."
+)
 
 
 def render(results: Mapping[str, PartResult], options: Options, pictures: Sequence[Path]) -> str:
@@ -34,7 +42,7 @@ def render(results: Mapping[str, PartResult], options: Options, pictures: Sequen
     lines = _head(results, options)
     labels, pairs = results.get("labels"), results.get("pairs")
     if labels is not None:
-        lines += [f"## {labels.title}", "", *(f"- {note}" for note in labels.notes), ""]
+        lines += [f"## {labels.part.config.title}", "", *(f"- {note}" for note in labels.notes), ""]
         lines += [f"![{_words(p)}]({p.name})" for p in pictures]
         lines += [
             "",
@@ -46,15 +54,15 @@ def render(results: Mapping[str, PartResult], options: Options, pictures: Sequen
         lines += _masking(labels)
         lines += _image_use(labels)
         if labels.points:
-            lines += _curves(labels)
+            lines += curve_table(labels.points, _CURVES)
     if pairs is not None:
-        lines += [f"## {pairs.title}", "", *(f"- {note}" for note in pairs.notes), ""]
+        lines += [f"## {pairs.part.config.title}", "", *(f"- {note}" for note in pairs.notes), ""]
         if pairs.retrieval is not None:
             lines += _retrieval(pairs.retrieval, "### Retrieval of true pairs")
         lines += _image_use(pairs)
     tables = results.get("tables")
     if tables is not None:
-        lines += [f"## {tables.title}", "", *(f"- {note}" for note in tables.notes), ""]
+        lines += [f"## {tables.part.config.title}", "", *(f"- {note}" for note in tables.notes), ""]
         lines += _linear(
             tables, TIP, "Trained on the images with their rows, or on the images alone."
         )
@@ -71,51 +79,28 @@ def numbers(result: PartResult) -> dict[str, Any]:
         "steps": result.steps,
         "participants": result.participants,
         "seconds": {name: round(value, 1) for name, value in result.seconds.items()},
-        "linear": [_score(score) for score in result.linear],
-        "zero_shot": [_score(score) for score in result.zero_shot],
+        "linear": [score_numbers(score) for score in result.linear],
+        "zero_shot": [score_numbers(score) for score in result.zero_shot],
         "retrieval": result.retrieval.to_dict() if result.retrieval else None,
         "image_use": {name: use.to_dict() for name, use in result.image_use.items()},
         "false_negatives": result.false_negatives,
-        "label_curves": [
-            {
-                "target": p.target, "metric": p.metric.name, "model": p.model,
-                "fraction": p.fraction, "n_fit": p.n_fit, "interval": p.interval.to_dict(),
-                "seeds": list(p.seeds),
-                "minus_from_scratch": p.difference.to_dict() if p.difference else None,
-            }
-            for p in result.points
-        ],
+        "label_curves": [point_numbers(point) for point in result.points],
         "notes": result.notes,
-    }  # fmt: skip
-
-
-def _score(score: Score) -> dict[str, Any]:
-    return {
-        "target": score.target, "metric": score.metric.name, "features": score.features,
-        "interval": score.interval.to_dict(), "seeds": list(score.seeds),
-        "minus_base": score.difference.to_dict() if score.difference else None,
-        "verdict": score.verdict,
-    }  # fmt: skip
+    }
 
 
 def _head(results: Mapping[str, PartResult], options: Options) -> list[str]:
-    import torch
-
-    minutes = sum(sum(result.seconds.values()) for result in results.values()) / 60
     return [
         "# Chest radiographs and reports: ConVIRT, its switches and its rivals",
         "",
         "Printed by `medssl bench radiographs --data DATA`; the numbers stand in "
         "`radiographs.json` beside this page.",
         "",
-        f"- {date.today().isoformat()}, medssl {__version__}, torch {torch.__version__}, Python "
-        f"{platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, "
-        f"{'a' if torch.cuda.is_available() else 'no'} GPU, {minutes:.0f} minutes",
+        machine({name: r.seconds for name, r in results.items()}),
         f"- {options.seeds} seeds (weights, pairs, views) of every arm",
         *(
             f"- {name}: store {r.store_digest[:16]}, {r.images} images, {r.reports} reports, "
-            f"{r.steps} steps; participants: "
-            + ", ".join(f"{r.participants.get(s, 0)} {s}" for s in ("train", "validation", "test"))
+            f"{r.steps} steps; {people(r.participants)}"
             for name, r in results.items()
         ),
         "",
@@ -123,22 +108,9 @@ def _head(results: Mapping[str, PartResult], options: Options) -> list[str]:
 
 
 def _linear(result: PartResult, base: str, told: str) -> list[str]:
-    targets = list(dict.fromkeys(s.target for s in result.linear))
-    labels = {s.target: s.metric.label for s in result.linear}
     groups = {arm.name: arm.group for arm in (*arms(), *table_arms())}
-    lines = [
-        "### Linear probes of frozen image embeddings",
-        "",
-        f"{told} Mean over seeds with a 95 % interval over test participants. ▲ better, ▼ worse "
-        f"than {base}: the paired difference's interval excludes zero.",
-        "",
-        "| | | " + " | ".join(f"{t} ({labels[t]})" for t in targets) + " |",
-        "|---" * (len(targets) + 2) + "|",
-    ]
-    for name in dict.fromkeys(s.features for s in result.linear):
-        cells = [_cell(result.linear, name, target) for target in targets]
-        lines.append(f"| {name} | {groups.get(name, 'no pretraining')} | {' | '.join(cells)} |")
-    return [*lines, ""]
+    title = "Linear probes of frozen image embeddings"
+    return linear_table(result.linear, groups, base, title=title, told=told)
 
 
 def _zero_shot(result: PartResult) -> list[str]:
@@ -154,14 +126,14 @@ def _zero_shot(result: PartResult) -> list[str]:
         f"| | {macro} |",
         "|---|---|",
         *(
-            f"| {s.features} | {_plain(s.interval)}{_MARKS[s.verdict]} |"
+            f"| {s.features} | {plain(s.interval)}{MARKS[s.verdict]} |"
             for s in result.zero_shot
             if s.target == macro
         ),
         "",
         f"| finding | {BASE} |",
         "|---|---|",
-        *(f"| {s.target} | {_plain(s.interval)} |" for s in alone),
+        *(f"| {s.target} | {plain(s.interval)} |" for s in alone),
     ]
     return [*lines, ""]
 
@@ -197,7 +169,7 @@ def _find(rows: Sequence[RetrievalRow], kind: tuple[str, int | None]) -> Retriev
 
 def _retrieved(row: RetrievalRow) -> str:
     above = row.interval.low > row.chance
-    return f"{_plain(row.interval)}{' *' if above else ''}"
+    return f"{plain(row.interval)}{' *' if above else ''}"
 
 
 def _masking(result: PartResult) -> list[str]:
@@ -229,29 +201,6 @@ def _image_use(result: PartResult) -> list[str]:
     return lines
 
 
-def _curves(result: PartResult) -> list[str]:
-    lines = [
-        "### Label curves",
-        "",
-        "The same labelled and test participants for all; equal steps, stopped early by the labels "
-        "of all validation participants. Linear: the encoder stays as it is. The last column is "
-        "the paired difference from training from scratch.",
-        "",
-        "| target | labels | model | value | minus from scratch |",
-        "|---|---|---|---|---|",
-    ]
-    for p in result.points:
-        gap = ""
-        if p.difference is not None:
-            verdict = p.difference.verdict(higher_is_better=p.metric.higher_is_better)
-            gap = f"{_signed(p.difference)}{_MARKS[verdict]}"
-        lines.append(
-            f"| {p.target} ({p.metric.label}) | {percent(p.fraction)}, {p.n_fit} participants | "
-            f"{p.model} | {_plain(p.interval)} | {gap} |"
-        )
-    return [*lines, ""]
-
-
 def _how(results: Mapping[str, PartResult], options: Options) -> list[str]:
     count = sum(
         s.difference is not None for r in results.values() for s in (*r.linear, *r.zero_shot)
@@ -272,28 +221,10 @@ def _how(results: Mapping[str, PartResult], options: Options) -> list[str]:
         "1e-3 and 3e-3 were tried for ConVIRT and SimCLR on validation participants with one seed, "
         "and none was clearly best. How many sentences a report has was chosen after a look at "
         "training losses and validation participants.",
-        "- Minutes: "
-        + "; ".join(
-            f"{name} " + ", ".join(f"{k} {v / 60:.1f}" for k, v in r.seconds.items())
-            for name, r in results.items()
-        )
-        + ".",
+        minutes({name: r.seconds for name, r in results.items()}),
         "",
     ]
 
 
-def _cell(scores: Sequence[Score], name: str, target: str) -> str:
-    found = [s for s in scores if s.features == name and s.target == target]
-    return f"{_plain(found[0].interval)}{_MARKS[found[0].verdict]}" if found else "–"
-
-
 def _words(path: Path) -> str:
     return path.stem.replace("_", " ")
-
-
-def _plain(interval: Interval) -> str:
-    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-
-
-def _signed(interval: Interval) -> str:
-    return f"{interval.value:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"

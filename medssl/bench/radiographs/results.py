@@ -1,4 +1,4 @@
-"""What is run, and what it gave."""
+"""What a part gave."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medssl.bench.radiographs.setting import PARTS
+from medssl.bench.parts import Part
 from medssl.bench.runs import Run
 
 if TYPE_CHECKING:
@@ -16,36 +16,11 @@ if TYPE_CHECKING:
     from medssl.evaluation.retrieval_tables import RetrievalTable
 
 
-@dataclass(frozen=True)
-class Options:
-    """What to run.
-
-    Args:
-        data: Folder with one folder for each data set.
-        root: Where outputs stand; a benchmark that was killed goes on from there.
-        seeds: Seeds of every arm.
-        steps: Steps of every arm; None as the part's file says.
-        workers: Processes that train, each with one thread.
-        arms: Names of the arms to run; None runs all. ConVIRT is always run.
-        curves: Whether to draw label curves.
-        parts: Which of `setting.PARTS`.
-    """
-
-    data: Path
-    root: Path
-    seeds: int = 3
-    steps: int | None = None
-    workers: int = 2
-    arms: tuple[str, ...] | None = None
-    curves: bool = True
-    parts: tuple[str, ...] = PARTS
-
-
 @dataclass
 class PartResult:
     """What one part gave; fields stay empty where a part has no such score."""
 
-    title: str
+    part: Part
     notes: list[str] = field(default_factory=list)
     store_digest: str = ""
     images: int = 0
