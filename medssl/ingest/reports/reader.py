@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from medssl.ingest.ledger import Reason, Unreadable
+from medssl.ingest.reports.table import read_entry
+from medssl.ingest.reports.verdicts import reasoned
 from medssl.ingest.sidecars import sidecar_comments
 from medssl.ingest.sources import BaseReportSource, ReportSource, ReportTableSource
 from medssl.text.decoding import decode_text
-from medssl.text.errors import TextError
 from medssl.text.mimic import parse_mimic
 from medssl.text.openi import parse_openi
 from medssl.text.plain import parse_plain
-from medssl.text.report import TEXT, Report
+from medssl.text.report import Report
 
-_REASONS: Final = {reason.value: reason for reason in Reason}
 MAX_BYTES: Final = 4 << 20
 """Largest report; a page has 4 kB."""
 
@@ -58,34 +56,11 @@ def read_report(
         Unreadable: With the reason and evidence, and no word of the text.
     """
     if isinstance(source, ReportTableSource):
-        from medssl.ingest.reports.table import read_entry
-
         return ReadReport(report=read_entry(path, source, member).report)
     assert isinstance(source, ReportSource)
     read = _parse(_bytes(path), source, name=path.stem)
     beside = sidecar_comments(path.relative_to(folder).as_posix(), source, folder=folder)
     return replace(read, comments=read.comments + beside)
-
-
-@contextmanager
-def reasoned() -> Iterator[None]:
-    """What is wrong with a text, as a verdict on its file.
-
-    Raises:
-        Unreadable: With the text's own code.
-    """
-    try:
-        yield
-    except TextError as error:
-        raise Unreadable(_REASONS[error.code], error.detail) from error
-
-
-def named(report: Report, section: str) -> Report:
-    """A report whose text without a header has another name."""
-    if section == TEXT:
-        return report
-    sections = (replace(one, name=section) if one.name == TEXT else one for one in report.sections)
-    return replace(report, sections=tuple(sections))
 
 
 def _parse(data: bytes, source: ReportSource, *, name: str) -> ReadReport:
@@ -98,7 +73,7 @@ def _parse(data: bytes, source: ReportSource, *, name: str) -> ReadReport:
         text, encoding = decode_text(data)
         if source.layout == "mimic":
             return ReadReport(report=parse_mimic(text, name), encoding=encoding)
-        return ReadReport(report=named(parse_plain(text), source.section), encoding=encoding)
+        return ReadReport(report=parse_plain(text, source.section), encoding=encoding)
 
 
 def _bytes(path: Path) -> bytes:

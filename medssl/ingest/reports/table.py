@@ -12,7 +12,7 @@ from medssl.config import nearest
 from medssl.errors import IngestError
 from medssl.ingest.ledger import Reason, Unreadable
 from medssl.ingest.members import Member
-from medssl.ingest.reports.reader import named, reasoned
+from medssl.ingest.reports.verdicts import reasoned
 from medssl.ingest.sources import ReportTableSource
 from medssl.ingest.tables import RawTable, read_table
 from medssl.text.errors import EMPTY_REPORT, TextError
@@ -183,7 +183,7 @@ def _report(row: Mapping[str, str], source: ReportTableSource) -> Report | None:
         sections = tuple(section for section in cut if section is not None)
         return Report(sections, "table") if sections else None
     try:
-        return named(parse_plain(" ".join(row[column] for column in source.text)), source.section)
+        return parse_plain(" ".join(row[column] for column in source.text), source.section)
     except TextError as error:
         if error.code == EMPTY_REPORT:
             return None
