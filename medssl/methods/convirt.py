@@ -13,10 +13,10 @@ from medssl.methods.base import LOSS, PretrainingMethod, Side
 from medssl.methods.contrasts import Alternatives, build_contrast
 from medssl.methods.extras import Extras
 from medssl.methods.facts import RunFacts
-from medssl.objectives.contrastive import masked_infonce
 from medssl.objectives.contrastive_gap import contrastive_gap_terms
 from medssl.objectives.cross_modal import Matches, false_negative_rate, find_matches
 from medssl.objectives.gather import gather
+from medssl.objectives.within_modality import matched_infonce
 from medssl.sampling.loader import Batch
 from medssl.text.opposites import opposite
 from medssl.text.reading import text_digest
@@ -67,24 +67,20 @@ class ConVIRT(PretrainingMethod):
         images = gather(self.head(self.encoder(self.view(batch, "first"))))
         sentences = self.sentences(batch)
         texts = gather(self.project(sentences))
-        participants, studies = gather(batch["participants"]), gather(batch["studies"])
         codes = gather(self._codes(sentences))
-        matches = find_matches(
-            participants, studies, codes,
-            same_report=settings.same_report, same_participant=settings.same_participant,
-        )  # fmt: skip
+        matches = self._matches(batch, codes)
         terms = {
             settings.loss.name: self.contrast(
                 images, texts, matches,
-                items=(gather(batch["places"]), studies),
+                items=(gather(batch["places"]), gather(batch["studies"])),
                 opposites=self._opposites(batch, sentences) if settings.opposites else None,
             )
         }  # fmt: skip
         weights = {settings.loss.name: 1.0}
-        for name, weight, value in self._further(batch, images, texts, matches):
+        for name, weight, value in self._further(batch, images, texts, matches, codes):
             terms[name], weights[name] = value, weight
         total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
-        rate = false_negative_rate(participants, codes)
+        rate = false_negative_rate(gather(batch["participants"]), codes)
         return {LOSS: total, **terms, **self.contrast.told(), "false_negatives": rate}
 
     def sentences(self, batch: Batch, number: int = 0) -> list[str]:
@@ -103,27 +99,35 @@ class ConVIRT(PretrainingMethod):
         return projected
 
     def _further(
-        self, batch: Batch, images: Tensor, texts: Tensor, matches: Matches
+        self, batch: Batch, images: Tensor, texts: Tensor, matches: Matches, codes: Tensor
     ) -> list[tuple[str, float, Tensor]]:
         """Name, weight and value of every further term that has a weight."""
         settings, found = self.settings, []
-        # Inside a modality too, nothing of the same participant is a negative, where they are told.
-        published = settings.same_participant == "ignore"
-        owners = gather(batch["studies"] if published else batch["participants"])
         if settings.image_image:
             side: Side = "companion" if "companion" in batch else "first"
             view = self.view(batch, side, number=1)
             other = gather(self.head(self.encoder(view)))
-            value = masked_infonce(images, other, owners, temperature=0.1)
+            value = matched_infonce(images, other, matches)
             found.append(("image_image", settings.image_image, value))
         if settings.text_text:
-            other = gather(self.project(self.sentences(batch, number=1)))
-            value = masked_infonce(texts, other, owners, temperature=0.1)
+            sentences = self.sentences(batch, number=1)
+            other = gather(self.project(sentences))
+            # Both draws are compared with both draws of the other reports.
+            drawn = torch.stack([codes, gather(self._codes(sentences))], dim=1)
+            value = matched_infonce(texts, other, self._matches(batch, drawn))
             found.append(("text_text", settings.text_text, value))
         if settings.gap:
             value = torch.stack(list(contrastive_gap_terms(images, texts, matches).values())).sum()
             found.append(("gap", settings.gap, value))
         return [*found, *self.extras(images, texts)]
+
+    def _matches(self, batch: Batch, codes: Tensor) -> Matches:
+        """Which rows of all ranks are pairs and which are compared, by texts that are gathered."""
+        return find_matches(
+            gather(batch["participants"]), gather(batch["studies"]), codes,
+            same_report=self.settings.same_report,
+            same_participant=self.settings.same_participant,
+        )  # fmt: skip
 
     def _opposites(self, batch: Batch, sentences: list[str]) -> Alternatives:
         """The sentences with their negation or side flipped, where there is one to flip."""

@@ -99,10 +99,12 @@ class ConVIRTConfig(StrictModel):
     same_report: Alike = Field(
         "mask",
         description="texts of a batch that are alike word by word: no negatives of each other, "
-        "positives, or negatives as published",
+        "positives, or negatives as published; also inside a modality",
     )
     same_participant: Alike = Field(
-        "mask", description="images and texts of one participant's different studies"
+        "mask",
+        description="images and texts of one participant's different studies; also inside a "
+        "modality",
     )
     image_image: Weight = Field(
         0.0, description="weight of NT-Xent between two images of a study; see pairs.companion"

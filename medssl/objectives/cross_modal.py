@@ -57,7 +57,7 @@ class Matches:
 def find_matches(
     participants: Int[Tensor, " batch"],
     studies: Int[Tensor, " batch"],
-    texts: Int[Tensor, " batch"],
+    texts: Int[Tensor, "batch ..."],
     *,
     same_report: Rule = "mask",
     same_participant: Rule = "mask",
@@ -71,7 +71,8 @@ def find_matches(
     Args:
         participants: Participant of each row, as a number.
         studies: Study of each row, as a number.
-        texts: Equal numbers for texts that are equal after normalising.
+        texts: Equal numbers for texts that are equal after normalising; where several are drawn of
+            each report, shape (batch, draws), and two studies that share one have the same text.
         same_report: Rule for two studies with the same text.
         same_participant: Rule for two studies of the same participant.
 
@@ -89,10 +90,12 @@ def find_matches(
             [0, 1, 1],
             [1, 1, 1]])
     """
-    person, study, text = _equal("find_matches", participants, studies, texts)
+    draws = texts if texts.ndim > 1 else texts.reshape(-1, 1)
+    person, study, _ = _equal("find_matches", participants, studies, draws[:, 0])
     if bool((study & ~person).any()):
         msg = "find_matches: a study has two participants; number studies over all participants"
         raise ObjectiveError(msg)
+    text = (draws[:, None, :, None] == draws[None, :, None, :]).flatten(2).any(dim=2)
     positive, masked = study, torch.zeros_like(study)
     for same, rule in ((text, same_report), (person, same_participant)):
         if rule not in get_args(Rule):

@@ -234,7 +234,7 @@ def _digest_files(config: PretrainConfig) -> dict[str, str]:
 
 
 STAGE = Stage(
-    name="pretrain", version=4, config=PretrainConfig, run=run, sources=_digest_files,
+    name="pretrain", version=5, config=PretrainConfig, run=run, sources=_digest_files,
     needs=("ingest",), uses=("reduce",), reads=("seed", "split"), resumes=True,
     ignores=("log_every", "checkpoint_every", "monitor_every", "monitor_records"),
 )  # fmt: skip

@@ -14,6 +14,7 @@ from medssl.objectives.contrastive import masked_infonce
 from medssl.objectives.contrastive_gap import contrastive_gap_terms
 from medssl.objectives.convirt import convirt_loss
 from medssl.objectives.cross_modal import Matches, find_matches
+from medssl.objectives.within_modality import matched_infonce
 from medssl.stages.pretrain import PretrainConfig
 
 
@@ -94,29 +95,78 @@ def test_the_gap_terms_are_added_as_they_are(made, batch):
     torch.testing.assert_close(method.loss(batch)["gap"], expected)
 
 
-@pytest.mark.parametrize(
-    ("rule", "owners"),
-    [("mask", "participants"), ("positive", "participants"), ("ignore", "studies")],
-)
-def test_inside_a_modality_too_nobody_is_their_own_negative(made, batch, rule, owners):
-    method = made(image_image=1.0, text_text=1.0, same_participant=rule)
+@pytest.mark.parametrize("same_report", ["mask", "positive", "ignore"])
+@pytest.mark.parametrize("same_participant", ["mask", "positive", "ignore"])
+def test_inside_a_modality_the_same_rules_hold(made, batch, same_report, same_participant):
+    rules = {"same_report": same_report, "same_participant": same_participant}
+    method = made(image_image=1.0, text_text=1.0, **rules)
     terms = method.loss(batch)
     images, texts = projections(method, batch)
     companions = method.head(method.encoder(method.view(batch, "companion", 1)))
-    told = {"temperature": 0.1}
-    expected = masked_infonce(images, companions, batch[owners], **told)
-    torch.testing.assert_close(terms["image_image"], expected)
-    # One sentence a report: the second draw is the first.
-    torch.testing.assert_close(
-        terms["text_text"], masked_infonce(texts, texts, batch[owners], **told)
-    )
+    matches = find_matches(
+        batch["participants"], batch["studies"], codes(method, batch), **rules
+    )  # one sentence a report: the second draw is the first
+    torch.testing.assert_close(terms["image_image"], matched_infonce(images, companions, matches))
+    torch.testing.assert_close(terms["text_text"], matched_infonce(texts, texts, matches))
+
+
+TWICE = {
+    2: "Heart size intact. No nodule.", 3: "Bones bones. No bones.",
+    4: "No nodule. Bones bones.", 5: "Lungs small small. No bones.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", ["mask", "positive", "ignore"])
+def test_equal_sentences_of_different_people_are_treated_alike_in_either_draw(made, batch, rule):
+    """Value and gradient of the text–text term against pairs of sentences, one at a time."""
+    said = [f"FINDINGS: {TWICE[row]}" if row in TWICE else one for row, one in
+            enumerate(batch["second"])]  # fmt: skip
+    batch = {**batch, "second": said, "participants": torch.arange(8)}
+    method = made(text_text=1.0, same_report=rule)
+    draws = [method.sentences(batch), method.sentences(batch, 1)]
+    shared = {
+        (i, j) for i in range(8) for j in range(8)
+        if {draw[i] for draw in draws} & {draw[j] for draw in draws}
+    }  # fmt: skip
+    crossed = [(i, j) for i, j in shared if draws[0][i] == draws[1][j] != draws[0][j]]
+    assert crossed  # two reports whose first and second draw are equal
+    a, b = (torch.nn.functional.normalize(method.project(draw)) / 0.1**0.5 for draw in draws)
+
+    def anchor(one, two, i):
+        kept, own = [], []
+        for j in range(8):
+            met = [one[i] @ two[j]] + ([one[i] @ one[j]] if j != i else [])
+            paired = i == j or (rule == "positive" and (i, j) in shared)
+            if paired or rule != "mask" or (i, j) not in shared:
+                kept += met
+            own += met if paired else []
+        return torch.stack(kept).logsumexp(0) - torch.stack(own).mean()
+
+    expected = torch.stack([anchor(a, b, i) + anchor(b, a, i) for i in range(8)]).mean() / 2
+    value = method.loss(batch)["text_text"]
+    torch.testing.assert_close(value, expected)
+    weights = [p for p in method.partner_head.parameters() if p.requires_grad]
+    found, wanted = (torch.autograd.grad(each, weights) for each in (value, expected))
+    torch.testing.assert_close(found, wanted)
+    assert any((each.abs() > 1e-6).any() for each in found)
+
+
+def test_published_rules_give_the_published_terms(made, batch):
+    method = made(image_image=1.0, text_text=1.0, same_report="ignore", same_participant="ignore")
+    terms = method.loss(batch)
+    images, texts = projections(method, batch)
+    companions = method.head(method.encoder(method.view(batch, "companion", 1)))
+    for name, views in (("image_image", (images, companions)), ("text_text", (texts, texts))):
+        expected = masked_infonce(*views, batch["studies"], temperature=0.1)
+        torch.testing.assert_close(terms[name], expected)
 
 
 def test_without_companions_an_image_meets_another_view_of_itself(made, batch):
     alone = {name: value for name, value in batch.items() if name != "companion"}
     method = made(image_image=1.0)
     images, _ = projections(method, alone)  # views are off: the other view is the same
-    expected = masked_infonce(images, images, batch["participants"], temperature=0.1)
+    matches = find_matches(alone["participants"], alone["studies"], codes(method, alone))
+    expected = matched_infonce(images, images, matches)
     torch.testing.assert_close(method.loss(alone)["image_image"], expected)
 
 

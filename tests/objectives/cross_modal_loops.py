@@ -173,6 +173,20 @@ def loop_opposites(x, y, m, more):
     return mean(terms)
 
 
+def loop_within(x, y, m, more):
+    def anchor(a, b, which, i):
+        kept, own = [], []
+        for j in positives(which, i) + negatives(which, i):
+            met = [a[i].dot(b[j]) / 0.2] + ([] if j == i else [a[i].dot(a[j]) / 0.2])
+            kept += met
+            own += met if j in positives(which, i) else []
+        return logsum(kept) - mean(own)
+
+    rows, a, b = range(len(x)), unit(x), unit(y)
+    there = mean([anchor(a, b, m, i) for i in rows])
+    return (there + mean([anchor(b, a, transposed(m), i) for i in rows])) / 2
+
+
 def loop_correlation(x, y, m, more):
     rows, total = range(len(x)), 0
 
@@ -232,6 +246,7 @@ LOOPS = {
     "contrastive_gap": loop_gap,
     "smoothed": loop_smoothed,
     "opposites": loop_opposites,
+    "within": loop_within,
     "cross_correlation": loop_correlation,
     "regression": loop_regression,
     "swapped": loop_swapped,

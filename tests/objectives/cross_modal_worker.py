@@ -25,6 +25,7 @@ from medssl.objectives.image_text_extras import (
 )
 from medssl.objectives.isogclr import ISogCLR
 from medssl.objectives.siglip import SigLIP, siglip_loss
+from medssl.objectives.within_modality import matched_infonce
 
 DIM = 5
 
@@ -78,6 +79,7 @@ OBJECTIVES = {
     "opposites": lambda x, y, m, more: opposite_sentence_loss(
         x, y, m, more.opposites, more.present, temperature=0.2
     ),
+    "within": lambda x, y, m, more: matched_infonce(x, y, m, temperature=0.2),
 }  # fmt: skip
 """Those that take matches."""
 WITHOUT_MATCHES = {

@@ -45,6 +45,18 @@ def test_matches_equal_the_rules_one_combination_at_a_time(same_report, same_par
     assert len(seen) == (3 if "mask" in (same_report, same_participant) else 2)
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_of_several_draws_one_that_two_reports_share_is_enough(rule):
+    # Rows 0 and 1 share their first draw, 2 and 3 different ones, 4 and 5 none.
+    drawn = torch.tensor([[1, 2], [1, 3], [4, 5], [6, 4], [7, 8], [9, 10]])
+    found = find_matches(torch.arange(6), torch.arange(6), drawn, same_report=rule)
+    for i, j in product(range(6), range(6)):
+        alike = i != j and bool(set(drawn[i].tolist()) & set(drawn[j].tolist()))
+        assert alike == ({i, j} in ({0, 1}, {2, 3}))
+        assert bool(found.positive[i, j]) == (i == j or (alike and rule == "positive"))
+        assert bool(found.compared[i, j]) == (not alike or rule != "mask")
+
+
 def test_only_the_diagonal_is_positive_where_all_rows_differ():
     found = find_matches(*torch.arange(5).repeat(3, 1))
     assert torch.equal(found.positive, torch.eye(5, dtype=torch.bool))
