@@ -123,11 +123,11 @@ def run(context: Context) -> Result:
         context.run.metrics(values, step=step)
         context.progress(step, config.steps)
 
-    told = warm_up_text(method, data, context.out / _TRAINING, seed=context.seed)
+    held_out = _validation_pairs(context, side, other)
+    told = warm_up_text(method, data, context.out / _TRAINING, seed=context.seed, held_out=held_out)
     fit(
         method, data, config, context.out / _TRAINING,
-        validation=side.rows_of(VALIDATION),
-        validation_pairs=_validation_pairs(context, side, other), report=report,
+        validation=side.rows_of(VALIDATION), validation_pairs=held_out, report=report,
     )  # fmt: skip
     sampler = data.sampler()
     provenance: dict[str, Any] = {
@@ -142,6 +142,7 @@ def run(context: Context) -> Result:
         "store digest": store.digest,
         "torch": torch.__version__,
         **_pairs_told(data, config),
+        **_warm_up_told(told),
     }
     summary: dict[str, Any] = {
         "participants": sampler.n_participants,
@@ -185,10 +186,11 @@ def _pairs(context: Context, side: Side, other: Side | None, split: str) -> Pair
 
 
 def _validation_pairs(context: Context, side: Side, other: Side | None) -> PairData | None:
-    """Pairs of validation participants; None where there is none."""
+    """Pairs of validation participants; None where there is none, or nobody asks for them."""
     from medssl.sampling.splits import VALIDATION
 
-    if not context.config.validate_every:
+    config: PretrainConfig = context.config
+    if not config.validate_every and getattr(config.method, "warm_up", None) is None:
         return None
     try:
         return _pairs(context, side, other, VALIDATION)
@@ -202,6 +204,15 @@ def _pairs_told(data: PairData, config: PretrainConfig) -> dict[str, Any]:
         return {}
     noun = "moments" if config.pairs.level == "moment" else "image-report pairs"
     return {f"{noun} of": f"{config.modality} and {config.pairs.partner}", noun: len(data.links)}
+
+
+def _warm_up_told(told: Mapping[str, Any]) -> dict[str, str]:
+    """What the card tells of a warm-up that was measured."""
+    found = told.get("warm_up", {})
+    if "perplexity" not in found:
+        return {}
+    said = f"{found['perplexity']:.1f} (word frequencies alone: {found['unigram_perplexity']:.1f})"
+    return {"perplexity of the warm-up on validation reports": said}
 
 
 def _links_told(data: PairData) -> dict[str, int]:

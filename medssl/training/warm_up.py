@@ -36,7 +36,7 @@ def warm_up_text(
         data: Training pairs.
         folder: Keeps the result, so that a run that was killed goes on after it.
         seed: Of masks and order.
-        held_out: Pairs of other participants, to measure perplexity on.
+        held_out: Pairs of validation participants, to measure perplexity on.
 
     Returns:
         What to tell of it, under `warm_up`; nothing when there was none.

@@ -98,12 +98,25 @@ def test_the_summary_counts_what_was_paired_and_what_was_not(finished, studies_s
     alone = summary["partner_records_without_partner"]
     assert summary["studies"] == summary["partner_records"] - alone
     assert summary["partner_records"] <= len(reports)
-    assert summary["warm_up"].keys() >= {"first_loss", "last_loss"}
+    assert summary["warm_up"].keys() == {
+        "first_loss", "last_loss", "perplexity", "unigram_perplexity",
+    }  # fmt: skip
     assert "validation/best_loss" in summary["final"]
     told = json.loads((finished["pretrain"] / "bundle/config.json").read_text())["provenance"]
     assert told["weights of"] == "lowest validation loss"
     assert told["image-report pairs of"] == "radiograph and report"
     assert told["image-report pairs"] == summary["pairs"]
+
+
+def test_the_cards_tell_the_perplexity_beside_that_of_word_frequencies(finished):
+    out = finished["pretrain"]
+    told = json.loads((out / "manifest.json").read_text())["summary"]["warm_up"]
+    said = f"{told['perplexity']:.1f} (word frequencies alone: {told['unigram_perplexity']:.1f})"
+    assert 1 < told["perplexity"] < 121  # guessing blindly among the vocabulary gives 120
+    for name in ("bundle", "partner_bundle"):
+        provenance = json.loads((out / name / "config.json").read_text())["provenance"]
+        assert provenance["perplexity of the warm-up on validation reports"] == said
+        assert said in (out / name / "card.md").read_text()
 
 
 def test_nothing_that_is_left_holds_a_path_or_the_text_of_a_report(finished, studies_store_path):
@@ -271,8 +284,8 @@ def test_a_reference_is_part_of_the_key(pipeline, finished, tmp_path):
     assert key(path) != before
 
 
-def changed(store, path, keep):
-    """A copy of a store with some of its records."""
+def changed(store, path, keep, data=lambda row, data: data):
+    """A copy of a store with some of its records, whose data are passed through `data`."""
     from medssl.records import Record
     from medssl.store import write_store
     from medssl.types import Modality, ParticipantId
@@ -281,12 +294,54 @@ def changed(store, path, keep):
         Record(
             participant=ParticipantId(row["participant"]), session=row["session"],
             recording=row["recording"], modality=Modality(row["modality"]), study=row["study"],
-            data=store.read_record(place), source_digest=row["source_digest"], source="synthetic",
+            data=data(row, store.read_record(place)), source_digest=row["source_digest"],
+            source="synthetic",
         )
         for place, row in enumerate(store.records.to_pylist())
         if keep(row)
     ]  # fmt: skip
     return write_store(path, records).path
+
+
+def test_perplexity_is_measured_on_sentences_of_validation_participants(
+    pipeline, tmp_path, studies_store, monkeypatch
+):
+    from medssl.sampling.splits import SPLITS, assign_splits
+    from medssl.training import warm_up
+
+    def signed(row, data):
+        return f"{data} Told of {row['participant']}." if row["modality"] == "report" else data
+
+    def spy(encoder, tokenizer, texts, *, held_out, **settings):
+        seen.update(train=people(texts), validation=people(held_out))
+        return real(encoder, tokenizer, texts, held_out=held_out, **settings)
+
+    def people(texts):
+        found = {text.split()[2].strip(".") for text in texts if text.startswith("told of")}
+        assert len(texts) > len(found)  # of every report all sentences, not the last alone
+        return found
+
+    seen, real = {}, warm_up.warm_up
+    monkeypatch.setattr(warm_up, "warm_up", spy)
+    # The last two participants have no pair.
+    store = changed(
+        studies_store, tmp_path / "store", lambda row: row["participant"] < "p38", signed
+    )
+    path = pipeline("signed", root=str(tmp_path), store=store, pretrain={
+        **SHORT, "method": PRETRAIN["method"]})  # fmt: skip
+    medssl.run_pipeline(path)
+    splits = assign_splits(Store.open(store).participants, Pipeline(path).config.split)
+    wanted = {name: {p for p, split in splits.items() if split == name} for name in SPLITS}
+    assert all(wanted.values())
+    assert seen == {name: wanted[name] for name in ("train", "validation")}
+
+
+def test_a_warm_up_without_validation_participants_is_not_measured(pipeline, tmp_path):
+    path = pipeline("unmeasured", root=str(tmp_path), pretrain={
+        **SHORT, "method": PRETRAIN["method"]})  # fmt: skip
+    (_, step) = medssl.run_pipeline(path, "split={train: 0.8, validation: 0.0, test: 0.2}")
+    assert step.summary["warm_up"].keys() == {"first_loss", "last_loss"}
+    assert "perplexity" not in (step.folder / "partner_bundle" / "card.md").read_text()
 
 
 @pytest.mark.parametrize(
