@@ -17,6 +17,7 @@ from medssl.config import nearest
 from medssl.errors import ConfigError, MedsslError, StageError
 from medssl.evaluation.embeddings import Embeddings
 from medssl.evaluation.scoring import ENCODER
+from medssl.evaluation.study_labels import study_labels
 from medssl.evaluation.targets import Target
 from medssl.evaluation.units import Units, gather_units, unit_labels
 from medssl.sampling.splits import TRAIN
@@ -131,6 +132,11 @@ class AuditInputs:
         return np.asarray(places, dtype=np.int64)
 
     @cached_property
+    def record_labels(self) -> pd.DataFrame:
+        """Labels of the embedded records, or of other records of their studies, as probes see."""
+        return study_labels(self.store, self.embedded)[0]
+
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """Names of all labels, those of participants first."""
         given = [
@@ -138,7 +144,7 @@ class AuditInputs:
             for name in self.store.participants.columns
             if name != ADDED and not str(name).startswith(presence(""))
         ]
-        more = [str(name) for name in self.store.record_labels.columns]
+        more = [str(name) for name in self.record_labels.columns]
         return tuple(dict.fromkeys([*given, *more]))
 
     @property
@@ -171,8 +177,8 @@ class AuditInputs:
             ConfigError: There is no such label or column.
         """
         index = pd.Index(self.embeddings.records)
-        if name in self.store.record_labels.columns:
-            return self.store.record_labels[name].reindex(index)
+        if name in self.record_labels.columns:
+            return self.record_labels[name].reindex(index)
         if name in RECORDS_SCHEMA.names:
             values = pd.Series(self.store.column(name, self.embedded), index=index)
             if name not in self.store.participants or values.notna().any():
@@ -198,7 +204,7 @@ class AuditInputs:
         Raises:
             ConfigError: There is no such label or column.
         """
-        if name in self.participants and name not in self.store.record_labels.columns:
+        if name in self.participants and name not in self.record_labels.columns:
             return grouped(self.participants[name])
         of_records = grouped(self.column(name))
         frame = pd.DataFrame(
@@ -222,8 +228,7 @@ class AuditInputs:
             ConfigError: The target does not fit the labels.
         """
         units = gather_units(self.embeddings, target.level)
-        store = self.store
-        frame, _ = unit_labels(target, units, store.participants, store.record_labels)
+        frame, _ = unit_labels(target, units, self.store.participants, self.record_labels)
         truth = target.truth(frame)
         kept = pd.Index(units.names).get_indexer(pd.Index(truth.units))
         new = np.full(len(units), -1)

@@ -32,6 +32,7 @@ from medssl.evaluation.predictions import Predictions, join_runs
 from medssl.evaluation.probes import ProbeConfig, cross_validate, holdout
 from medssl.evaluation.scoring import ENCODER, score
 from medssl.evaluation.statistics import METHODS
+from medssl.evaluation.study_labels import study_labels
 from medssl.evaluation.tables import DifferenceRow, ProbeRow, ProbeTable
 from medssl.evaluation.units import Records
 from medssl.sampling.splits import SPLITS
@@ -188,16 +189,20 @@ def probe_store(
     """`run_probes` with the labels of a store, and the baselines that its records give.
 
     These are acquisition metadata and, for waveforms, simple statistics of the samples and
-    heart-rate features.
+    heart-rate features. Labels that only other records of a study have hold for its embedded
+    records too, see `study_labels`: those of images for their report, and findings of a report for
+    its images.
     """
     given = {table.name for table in baselines}
-    extra = _store_features(store, rows_of(embeddings, store), config, without=given)
-    return run_probes(
+    rows = rows_of(embeddings, store)
+    extra = _store_features(store, rows, config, without=given)
+    labels, borrowed = study_labels(store, rows)
+    table = run_probes(
         embeddings,
         store.participants,
         config,
         splits,
-        record_labels=store.record_labels,
+        record_labels=labels,
         baselines=[*baselines, *extra],
         untrained=untrained,
         layers=layers,
@@ -205,6 +210,14 @@ def probe_store(
         pretraining=pretraining,
         progress=progress,
     )
+    notes = [
+        f"{target.name}: no embedded record has {name} itself; it is that of the other records of "
+        "its study."
+        for target in config.targets
+        for name in target.sources
+        if name in borrowed and name not in store.participants.columns
+    ]
+    return replace(table, notes=(*table.notes, *notes))
 
 
 def rows_of(embeddings: Embeddings | Records, store: Store) -> Rows:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from medssl.config import nearest
 from medssl.errors import ConfigError, StageError
+from medssl.evaluation.study_labels import study_labels
 from medssl.evaluation.targets import Kind, Level, Target
 from medssl.evaluation.units import Units, agreed_labels
 from medssl.sampling.splits import SPLITS, check_disjoint
@@ -92,7 +93,8 @@ def label_units(store: Store, rows: Rows, target: Target) -> LabelledUnits:
             msg = f"finetune.target {target.name!r}: no label column {name!r}{hint}"
             raise ConfigError(msg)
     units = _gather(store, rows, target.level)
-    labels, torn = agreed_labels(target, units, store.participants, store.record_labels)
+    own, _ = study_labels(store, rows)
+    labels, torn = agreed_labels(target, units, store.participants, own)
     truth = target.truth(labels)
     place = pd.Index(truth.units).get_indexer(pd.Index(units.names))
     n_torn = int((torn & (place < 0)).sum())

@@ -104,6 +104,6 @@ def _zero_shot(context: Context) -> dict[str, Any]:
 
 
 STAGE = Stage(
-    name="audit", version=3, config=AuditConfig, run=run,
+    name="audit", version=4, config=AuditConfig, run=run,
     needs=("ingest", "embed"), uses=("reduce", PRETRAIN, PROBE, ZERO_SHOT), reads=("seed", "split"),
 )  # fmt: skip

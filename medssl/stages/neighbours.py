@@ -97,6 +97,8 @@ def run(context: Context) -> Result:
     """
     from medssl.evaluation.embeddings import Embeddings
     from medssl.evaluation.neighbours import case_labels, nearest_cases, pool
+    from medssl.evaluation.probe import rows_of
+    from medssl.evaluation.study_labels import study_labels
     from medssl.evaluation.units import gather_units
     from medssl.stages.data import read_pretraining
     from medssl.store import Store
@@ -115,9 +117,8 @@ def run(context: Context) -> Result:
         if name not in names:
             msg = f"neighbours.widths.{name}: no label column {name!r}{nearest(name, names)}"
             raise ConfigError(msg)
-    labels, torn = case_labels(
-        units, names, participants=store.participants, records=store.record_labels
-    )
+    of_records, _ = study_labels(store, rows_of(embeddings, store))
+    labels, torn = case_labels(units, names, participants=store.participants, records=of_records)
     empty = [name for name in labels.columns if labels[name].isna().all()]
     labels = labels.drop(columns=empty)
     table, notes = _retrieval(context, embeddings, units, labels, asking, found)
@@ -333,6 +334,6 @@ def metric_tag(text: str) -> str:
 
 
 STAGE = Stage(
-    name="neighbours", version=3, config=NeighboursConfig, run=run,
+    name="neighbours", version=4, config=NeighboursConfig, run=run,
     needs=("ingest", "embed"), reads=("seed", "split"),
 )  # fmt: skip

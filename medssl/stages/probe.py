@@ -88,6 +88,6 @@ def _tag(text: str) -> str:
 
 
 STAGE = Stage(
-    name="probe", version=3, config=ProbeConfig, run=run,
+    name="probe", version=4, config=ProbeConfig, run=run,
     needs=("ingest", "embed"), reads=("split",),
 )  # fmt: skip

@@ -153,3 +153,21 @@ def test_records_of_another_store_are_refused(
     wrong = AuditInputs(store=other, embeddings=inputs.embeddings, rows=other.rows(), splits={})
     with pytest.raises(StageError, match="24 embedded records are not in this store"):
         _ = wrong.embedded
+
+
+def test_reports_have_the_labels_of_their_images(image_text_store: Path) -> None:
+    store = Store.open(image_text_store)
+    rows = store.rows(modality="report")
+    records, people, sessions = (
+        store.column(n, rows) for n in ("record", "participant", "session")
+    )
+    values = np.zeros((len(rows), 2), dtype=np.float32)
+    embeddings = Embeddings(records, people, sessions, values)
+    inputs = AuditInputs(store=store, embeddings=embeddings, rows=rows, splits={})
+    said = [float("No pleural" not in str(store.read_record(int(row)))) for row in rows]
+    found = inputs.column("effusion").to_numpy(dtype=np.float64)
+    known = np.isfinite(found)
+    assert known.sum() == len(rows) - 1  # one image has no label
+    np.testing.assert_array_equal(found[known], np.array(said)[known])
+    target = Target(name="fluid", kind="binary", column="effusion", level="record")
+    assert len(inputs.labelled(target).truth) == known.sum()
