@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ from medssl.evaluation.retrieval_metrics import HIT, PRECISION, Column
 from medssl.evaluation.statistics import METHODS, Interval, Method, WeightedMetric, resample
 
 Average = Literal["participant", "record"]
+Over = Literal["participants", "sentences"]
 
 ENCODER = "encoder"
 _SEPARATOR = "\0"
@@ -35,6 +36,8 @@ class Ranking:
         n_candidates: Candidates in all; of a random gallery, their mean number.
         unanswerable: Queries left out because no candidate is a right answer.
         note: What a reader should know.
+        over: What an interval resamples: the participants that ask, or written sentences, which
+            belong to nobody.
     """
 
     task: str
@@ -46,6 +49,7 @@ class Ranking:
     n_candidates: int
     unanswerable: int = 0
     note: str = ""
+    over: Over = "participants"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +65,7 @@ class RetrievalRow:
         chance: What a random order of the same candidates scores on average.
         n_queries: Queries that were scored.
         n_candidates: Candidates in all.
-        n_participants: Participants of the queries.
+        n_participants: Participants of the queries; 0 of written sentences.
         difference: Of a baseline's row: encoder minus this, paired.
     """
 
@@ -156,7 +160,7 @@ class RetrievalTable:
                 row.task, metric_name(row.metric, row.k), row.features, _value(row.interval),
                 "–" if math.isnan(row.chance) else f"{row.chance:.3f}",
                 "" if row.difference is None else _value(row.difference, sign="+"),
-                str(row.n_queries), str(row.n_participants), str(row.n_candidates),
+                str(row.n_queries), str(row.n_participants or "–"), str(row.n_candidates),
             )  # fmt: skip
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         return "\n".join([*lines, "", *(f"- {note}" for note in self.notes)]) + "\n"
@@ -186,7 +190,8 @@ def tabulate(
     """Average queries, with intervals over the participants that ask.
 
     Candidates are not resampled: an interval tells how far it matters who asked, not who was in the
-    gallery. Chance is averaged like the values.
+    gallery. Where written sentences ask, it tells how far their wording decides, and nothing of how
+    far other participants' images would. Chance is averaged like the values.
 
     Args:
         rankings: Results of the encoder, one per task.
@@ -218,6 +223,11 @@ def tabulate(
             notes.append(
                 f"{ranking.task}: queries without a right answer among the candidates, left out: "
                 f"{ranking.unanswerable}."
+            )
+        if ranking.over == "sentences":
+            notes.append(
+                f"{ranking.task}: written sentences ask, which belong to no participant: intervals "
+                "are over sentences, and do not tell how far the choice of participants decides."
             )
         if ranking.note:
             notes.append(f"{ranking.task}: {ranking.note}")
@@ -266,23 +276,26 @@ def _rows(
             functions, names, replicates=replicates, seed=seed, method=method,
             n_records=len(inverse),
         )  # fmt: skip
+    said = METHODS[method].replace("participants", ranking.over)
     rows = []
     for place, (metric, k) in enumerate(ranking.columns):
         own = _SEPARATOR.join((ENCODER, str(place)))
         expected = float(sums(ranking.chance[:, place]).sum() / mass.sum()) if drawn else math.nan
         for features in sets:
             key = _SEPARATOR.join((features, str(place)))
-            interval = Interval(math.nan, math.nan, math.nan, level, 0, 0, METHODS[method])
+            interval = Interval(math.nan, math.nan, math.nan, level, 0, 0, said)
             difference = None
             if drawn is not None:
-                interval = drawn.interval(key, level=level)
+                interval = replace(drawn.interval(key, level=level), method=said)
                 if features != ENCODER:
                     difference = drawn.difference(own, key, level=level)
+                    difference = replace(difference, method=said)
             rows.append(
                 RetrievalRow(
                     task=ranking.task, features=features, metric=metric, k=k, interval=interval,
                     chance=expected, n_queries=len(inverse), n_candidates=ranking.n_candidates,
-                    n_participants=len(names), difference=difference,
+                    n_participants=len(names) if ranking.over == "participants" else 0,
+                    difference=difference,
                 )
             )  # fmt: skip
     return rows

@@ -266,7 +266,7 @@ def _sources(config: ZeroShotConfig) -> Mapping[str, str]:
 
 
 STAGE = Stage(
-    name="zero_shot", version=1, config=ZeroShotConfig, run=run,
+    name="zero_shot", version=2, config=ZeroShotConfig, run=run,
     needs=("ingest", "pretrain"), uses=("reduce",), reads=("seed", "split"),
     sources=_sources, ignores=("prompts",),
 )  # fmt: skip

@@ -112,8 +112,6 @@ def score_protocol(
         seed=seed,
     )
     notes = [f"Lists {protocol.digest}: {_origin(protocol)}."]
-    if found.text_queries is not None:
-        notes.append("Sentences belong to no participant: intervals of their row are over them.")
     accuracy = _accuracy(protocol, sets, replicates, level, seed)
     return ProtocolScores(protocol, table, accuracy, tuple(notes))
 
@@ -128,7 +126,9 @@ def _rankings(protocol: Protocol, found: ProtocolEmbeddings) -> list[Ranking]:
         _check(protocol, protocol.text_queries, found.text_queries)
         classes = _one_hot(protocol, protocol.text_queries)
         said = sentences(found.text_queries)
-        rankings.append(label_retrieval(said, classes, images, labels, task=TEXT_TASK))
+        rankings.append(
+            label_retrieval(said, classes, images, labels, task=TEXT_TASK, over="sentences")
+        )
     return [only_precision(ranking) for ranking in rankings]
 
 

@@ -32,7 +32,7 @@ from medssl.evaluation.modality_gap import (
     separability,
 )
 from medssl.evaluation.retrieval_metrics import HIT, MRR
-from medssl.evaluation.retrieval_tables import Ranking, RetrievalTable, tabulate
+from medssl.evaluation.retrieval_tables import Over, Ranking, RetrievalTable, tabulate
 from medssl.evaluation.statistics import Method
 from medssl.types import Array
 
@@ -175,16 +175,18 @@ def _by_finding(
         images = scored.embedded(scored.images[known], one.images[known], {})
         asked = [one.prompts[name].positive for name in scored.findings]
         texts, said = sentences(np.concatenate(asked)), one_label_each(list(map(len, asked)))
-        sides: tuple[tuple[Embeddings, np.ndarray, str], ...] = (
-            (images, labels[known], IMAGE_TASK), (texts, said, TEXT_TASK),
-        )  # fmt: skip
+        sides: tuple[tuple[Embeddings, np.ndarray, str, Over], ...] = (
+            (images, labels[known], IMAGE_TASK, "participants"),
+            (texts, said, TEXT_TASK, "sentences"),
+        )
         return [
-            only_precision(label_retrieval(one, own, images, labels[known], task=task, ks=cut))
-            for one, own, task in sides
+            only_precision(
+                label_retrieval(one, own, images, labels[known], task=task, over=over, ks=cut)
+            )
+            for one, own, task, over in sides
         ]
 
     table = _tabulated(rank, found, untrained, told)
-    notes.append("Sentences belong to no participant: intervals of their rows are over sentences.")
     if unsure := int(np.isnan(labels[known]).any(axis=1).sum()):
         notes.append(
             f"{unsure} images lack a label of some findings, and count as images without them."

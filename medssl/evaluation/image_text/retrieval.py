@@ -13,7 +13,7 @@ from medssl.errors import StageError
 from medssl.evaluation.embeddings import Embeddings
 from medssl.evaluation.retrieval import check_links, link_names, rank_candidates, shared_codes
 from medssl.evaluation.retrieval_metrics import PRECISION
-from medssl.evaluation.retrieval_tables import Ranking
+from medssl.evaluation.retrieval_tables import Over, Ranking
 from medssl.sampling.splits import check_disjoint
 
 LABEL_KS: Final = (5, 10, 50)
@@ -26,7 +26,8 @@ Overlap = Literal["leave_out", "error"]
 def sentences(values: np.ndarray) -> Embeddings:
     """Embeddings of sentences that belong to no participant, such as written queries.
 
-    Each stands for itself in intervals, which then are over sentences.
+    Each stands for itself in intervals, which then are over sentences: give `label_retrieval`
+    `over="sentences"`.
 
     Args:
         values: Projected embeddings, shape (n, d).
@@ -46,6 +47,7 @@ def label_retrieval(
     *,
     task: str,
     overlap: Overlap = "leave_out",
+    over: Over = "participants",
     ks: Sequence[int] = LABEL_KS,
 ) -> Ranking:
     """Find candidates that share a label with the query: Precision@k = c_k / k.
@@ -62,10 +64,12 @@ def label_retrieval(
         task: Name of the task, such as `"image → image"`.
         overlap: What to do about candidates of a query's own participant: leave them out and count
             those queries in the note, or refuse, for a protocol whose lists should be disjoint.
+        over: What intervals resample: participants that ask, or `sentences` that were written as
+            queries. Candidates are never resampled.
         ks: Ranks at which to cut.
 
     Returns:
-        A ranking for `retrieval_tables.tabulate`, which adds intervals over participants.
+        A ranking for `retrieval_tables.tabulate`, which adds the intervals.
 
     Raises:
         LeakageError: A participant is among queries and candidates, and `overlap` is `"error"`.
@@ -98,7 +102,7 @@ def label_retrieval(
         eligible = own[rows, None] != others
         return ((wanted[rows] @ given.T) > 0) & eligible, eligible
 
-    ranking = rank_candidates(task, queries, candidates, judge, ks)
+    ranking = replace(rank_candidates(task, queries, candidates, judge, ks), over=over)
     count = int(np.isin(own, others).sum())
     if count:
         note = f"{count} queries have candidates of their own participant, which are not ranked."

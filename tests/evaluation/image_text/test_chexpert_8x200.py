@@ -163,6 +163,7 @@ def test_one_call_embeds_the_listed_files_and_writes_what_it_found(
     assert batches == [256, 160, 32]
     assert scores.retrieval.row(IMAGE_TASK, "precision", 5).interval.value == 1.0
     assert scores.retrieval.row(TEXT_TASK, "precision", 50).interval.value == 1.0
+    assert scores.retrieval.row(TEXT_TASK, "precision", 50).n_participants == 0
     untrained = scores.retrieval.row(IMAGE_TASK, "precision", 5, features="untrained encoder")
     assert untrained.interval.value == pytest.approx(1 / 8)
     metadata = scores.retrieval.row(IMAGE_TASK, "precision", 5, features=METADATA)
