@@ -8,6 +8,7 @@ import pandas as pd
 
 from medssl.config import nearest
 from medssl.errors import ConfigError
+from medssl.evaluation.study_labels import study_labels
 from medssl.inputs.tables import label_frame
 from medssl.store import Store
 from medssl.store.index import DERIVED
@@ -17,7 +18,8 @@ from medssl.types import Rows
 def finding_labels(store: Store, rows: Rows, columns: Mapping[str, str]) -> pd.DataFrame:
     """Labels of images by finding, in the order of `rows`.
 
-    Labels of records are taken, and of participants where records have none of that name.
+    Labels of records are taken, and of participants where records have none of that name. A column
+    that none of the images has comes from the other records of each study, such as the report.
 
     Args:
         store: Where the images are.
@@ -37,6 +39,9 @@ def finding_labels(store: Store, rows: Rows, columns: Mapping[str, str]) -> pd.D
             msg = f"findings.{finding}: no label column {column!r}{nearest(column, known)}"
             raise ConfigError(msg)
     frame = label_frame(store, rows, tuple(dict.fromkeys(columns.values())))
+    of_studies, lent = study_labels(store, rows)
+    for column in set(lent) & set(frame.columns):
+        frame[column] = of_studies[column].to_numpy()
     return pd.DataFrame(
         {finding: _numbers(frame[column], finding, column) for finding, column in columns.items()}
     )

@@ -14,6 +14,7 @@ from medssl.evaluation.image_text.labels import finding_labels
 from medssl.evaluation.image_text.model import ImageTextModel
 from medssl.evaluation.image_text.prompts import PromptSet
 from medssl.evaluation.image_text.zero_shot import PromptVectors, embed_prompts
+from medssl.evaluation.study_labels import study_labels
 from medssl.sampling.studies import Studies, match_studies
 from medssl.store import Store
 from medssl.store.schema import PARTICIPANT, RECORD, SESSION
@@ -109,6 +110,11 @@ def gather(
     """
     notes: list[str] = []
     labels = finding_labels(store, images, columns)
+    lent = set(study_labels(store, images)[1])
+    if named := [name for name, column in columns.items() if column in lent]:
+        notes.append(
+            f"No image has a label of its own; it is that of its report: {', '.join(named)}."
+        )
     empty = [name for name in labels.columns if not {0.0, 1.0} <= set(labels[name].dropna())]
     if empty:
         notes.append(f"Left out, for want of images with and without it: {', '.join(empty)}.")
