@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from medssl.errors import StageError
+from medssl.evaluation.gallery import Gallery, mean_metric
 from medssl.evaluation.retrieval_metrics import HIT, PRECISION, Column
 from medssl.evaluation.statistics import METHODS, Interval, Method, WeightedMetric, resample
 
 Average = Literal["participant", "record"]
-Over = Literal["participants", "sentences"]
 
 ENCODER = "encoder"
 _SEPARATOR = "\0"
+_CHANCE = "\0chance"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +37,8 @@ class Ranking:
         n_candidates: Candidates in all; of a random gallery, their mean number.
         unanswerable: Queries left out because no candidate is a right answer.
         note: What a reader should know.
-        over: What an interval resamples: the participants that ask, or written sentences, which
-            belong to nobody.
+        galleries: Where written sentences ask, which belong to nobody: what they find, of each
+            seed that `values` is the mean of. Intervals then resample the candidates' participants.
     """
 
     task: str
@@ -49,7 +50,7 @@ class Ranking:
     n_candidates: int
     unanswerable: int = 0
     note: str = ""
-    over: Over = "participants"
+    galleries: tuple[Gallery, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,9 @@ class RetrievalRow:
         chance: What a random order of the same candidates scores on average.
         n_queries: Queries that were scored.
         n_candidates: Candidates in all.
-        n_participants: Participants of the queries; 0 of written sentences.
+        n_participants: Participants of the queries; where sentences ask, of the candidates.
+        resampled: Whose participants these are, which the interval resamples.
+        lift: Value minus chance, on the same replicates.
         difference: Of a baseline's row: encoder minus this, paired.
     """
 
@@ -78,12 +81,14 @@ class RetrievalRow:
     n_queries: int
     n_candidates: int
     n_participants: int
+    resampled: Literal["queries", "candidates"]
+    lift: Interval
     difference: Interval | None = None
 
     @property
     def above_chance(self) -> bool:
-        """Whether the whole interval lies above chance."""
-        return self.interval.low > self.chance
+        """Whether the whole interval of value minus chance lies above 0."""
+        return self.lift.low > 0
 
     def to_dict(self) -> dict[str, Any]:
         """As a flat JSON object; numbers that are not finite become null."""
@@ -101,6 +106,8 @@ class RetrievalRow:
             "n_queries": self.n_queries,
             "n_candidates": self.n_candidates,
             "n_participants": self.n_participants,
+            "resampled": self.resampled,
+            "lift": self.lift.to_dict(),
             "difference": None if self.difference is None else self.difference.to_dict(),
         }
 
@@ -135,6 +142,7 @@ class RetrievalTable:
         rows = [row.to_dict() for row in self.rows]
         for row in rows:
             row["difference"] = None if row["difference"] is None else row["difference"]["value"]
+            row["lift"] = row["lift"]["value"]
         return pd.DataFrame(rows)
 
     def to_dict(self) -> dict[str, Any]:
@@ -160,7 +168,7 @@ class RetrievalTable:
                 row.task, metric_name(row.metric, row.k), row.features, _value(row.interval),
                 "–" if math.isnan(row.chance) else f"{row.chance:.3f}",
                 "" if row.difference is None else _value(row.difference, sign="+"),
-                str(row.n_queries), str(row.n_participants or "–"), str(row.n_candidates),
+                str(row.n_queries), str(row.n_participants), str(row.n_candidates),
             )  # fmt: skip
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         return "\n".join([*lines, "", *(f"- {note}" for note in self.notes)]) + "\n"
@@ -187,11 +195,12 @@ def tabulate(
     seed: int = 0,
     method: Method = "bca",
 ) -> RetrievalTable:
-    """Average queries, with intervals over the participants that ask.
+    """Average queries, with intervals over participants.
 
-    Candidates are not resampled: an interval tells how far it matters who asked, not who was in the
-    gallery. Where written sentences ask, it tells how far their wording decides, and nothing of how
-    far other participants' images would. Chance is averaged like the values.
+    Those that ask are resampled and candidates are not: an interval tells how far it matters who
+    asked, not who was in the gallery. Where written sentences ask, which belong to nobody, the
+    sentences stay and the candidates' participants are resampled. Chance is averaged like the
+    values.
 
     Args:
         rankings: Results of the encoder, one per task.
@@ -224,10 +233,10 @@ def tabulate(
                 f"{ranking.task}: queries without a right answer among the candidates, left out: "
                 f"{ranking.unanswerable}."
             )
-        if ranking.over == "sentences":
+        if ranking.galleries:
             notes.append(
-                f"{ranking.task}: written sentences ask, which belong to no participant: intervals "
-                "are over sentences, and do not tell how far the choice of participants decides."
+                f"{ranking.task}: written sentences ask, which belong to nobody: intervals resample "
+                "the participants of the candidates; how far the wording decides they do not tell."
             )
         if ranking.note:
             notes.append(f"{ranking.task}: {ranking.note}")
@@ -255,50 +264,78 @@ def _rows(
     seed: int,
     method: Method,
 ) -> list[RetrievalRow]:
+    functions = (_by_gallery if ranking.galleries else _by_query)(ranking, sets, average)
+    asking = ranking.galleries[0].participants if ranking.galleries else ranking.participants
+    names = np.unique(asking)
+    drawn = None
+    if len(ranking.queries):
+        drawn = resample(
+            functions, names if not ranking.galleries else asking, replicates=replicates,
+            seed=seed, method=method, n_records=len(asking),
+        )  # fmt: skip
+    nothing = Interval(math.nan, math.nan, math.nan, level, 0, 0, METHODS[method])
+    rows = []
+    for place, (metric, k) in enumerate(ranking.columns):
+        own, expected = _key(ENCODER, place), _key(_CHANCE, place)
+        for features in sets:
+            interval = lift = nothing
+            difference = None
+            if drawn is not None:
+                interval = drawn.interval(_key(features, place), level=level)
+                lift = drawn.difference(_key(features, place), expected, level=level)
+                if features != ENCODER:
+                    difference = drawn.difference(own, _key(features, place), level=level)
+            rows.append(
+                RetrievalRow(
+                    task=ranking.task, features=features, metric=metric, k=k, interval=interval,
+                    chance=drawn.values[expected] if drawn else math.nan,
+                    n_queries=len(ranking.queries), n_candidates=ranking.n_candidates,
+                    n_participants=len(names), lift=lift, difference=difference,
+                    resampled="candidates" if ranking.galleries else "queries",
+                )
+            )  # fmt: skip
+    return rows
+
+
+def _by_query(
+    ranking: Ranking, sets: Mapping[str, Sequence[Ranking]], average: Average
+) -> dict[str, WeightedMetric]:
+    """Metrics of the participants that ask, in the order of their names."""
     names, inverse, counts = np.unique(
         ranking.participants, return_inverse=True, return_counts=True
     )
     weights = 1.0 / counts[inverse] if average == "participant" else np.ones(len(inverse))
     mass = np.bincount(inverse, weights=weights, minlength=len(names))
 
-    def sums(values: np.ndarray) -> np.ndarray:
-        return np.bincount(inverse, weights=weights * values, minlength=len(names))
+    def mean(values: np.ndarray) -> WeightedMetric:
+        return _mean(np.bincount(inverse, weights=weights * values, minlength=len(names)), mass)
 
-    functions: dict[str, WeightedMetric] = {}
-    for features, several in sets.items():
-        values = np.mean([one.values for one in several], axis=0)
-        for place in range(len(ranking.columns)):
-            key = _SEPARATOR.join((features, str(place)))
-            functions[key] = _mean(sums(values[:, place]), mass)
-    drawn = None
-    if len(names):
-        drawn = resample(
-            functions, names, replicates=replicates, seed=seed, method=method,
-            n_records=len(inverse),
-        )  # fmt: skip
-    said = METHODS[method].replace("participants", ranking.over)
-    rows = []
+    found = {}
+    for place in range(len(ranking.columns)):
+        found[_key(_CHANCE, place)] = mean(ranking.chance[:, place])
+        for features, several in sets.items():
+            values = np.mean([one.values[:, place] for one in several], axis=0)
+            found[_key(features, place)] = mean(values)
+    return found
+
+
+def _by_gallery(
+    ranking: Ranking, sets: Mapping[str, Sequence[Ranking]], average: Average
+) -> dict[str, WeightedMetric]:
+    """Metrics of the candidates; every sentence counts once, however they are averaged."""
+    found = {}
     for place, (metric, k) in enumerate(ranking.columns):
-        own = _SEPARATOR.join((ENCODER, str(place)))
-        expected = float(sums(ranking.chance[:, place]).sum() / mass.sum()) if drawn else math.nan
-        for features in sets:
-            key = _SEPARATOR.join((features, str(place)))
-            interval = Interval(math.nan, math.nan, math.nan, level, 0, 0, said)
-            difference = None
-            if drawn is not None:
-                interval = replace(drawn.interval(key, level=level), method=said)
-                if features != ENCODER:
-                    difference = drawn.difference(own, key, level=level)
-                    difference = replace(difference, method=said)
-            rows.append(
-                RetrievalRow(
-                    task=ranking.task, features=features, metric=metric, k=k, interval=interval,
-                    chance=expected, n_queries=len(inverse), n_candidates=ranking.n_candidates,
-                    n_participants=len(names) if ranking.over == "participants" else 0,
-                    difference=difference,
-                )
-            )  # fmt: skip
-    return rows
+        assert metric == PRECISION
+        assert k is not None
+        found[_key(_CHANCE, place)] = ranking.galleries[0].chance()
+        for features, several in sets.items():
+            galleries = [gallery for one in several for gallery in one.galleries]
+            found[_key(features, place)] = mean_metric([one.precision(k) for one in galleries])
+    return found
+
+
+def _key(features: str, place: int) -> str:
+    return _SEPARATOR.join((features, str(place)))
 
 
 def _mean(sums: np.ndarray, mass: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

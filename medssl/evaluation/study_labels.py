@@ -36,7 +36,11 @@ def study_labels(store: Store, rows: Rows) -> tuple[pd.DataFrame, tuple[str, ...
     if not absent:
         return own, ()
     codes = study_codes(store, np.arange(len(store)))
-    studies = store.record_labels[absent].reindex(store.column(RECORD)).groupby(codes)
+    others = np.setdiff1d(np.flatnonzero(np.isin(codes, codes[rows])), rows)
+    if len(others) == 0:
+        return own, ()
+    labels = store.record_labels[absent].reindex(store.column(RECORD, others))
+    studies = labels.groupby(codes[others])
     agreed = studies.first().where(studies.nunique() == 1).reindex(codes[rows])
     given = tuple(str(name) for name in absent if agreed[name].notna().any())
     return own.assign(**{name: agreed[name].to_numpy() for name in given}), given

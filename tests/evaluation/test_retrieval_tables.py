@@ -57,30 +57,6 @@ def test_interval_is_that_of_a_bootstrap_over_participants(average: str) -> None
     assert row.above_chance
 
 
-def test_rows_of_written_sentences_claim_no_participants() -> None:
-    values = np.random.default_rng(3).random(12)
-    people = [f"q{i}" for i in range(12)]
-    given = ranking(values, people)
-    said = replace(given, task="sentence → image", over="sentences")
-    table = tabulate(
-        [given, said], baselines={"untrained encoder": [given, said]}, replicates=100
-    )  # fmt: skip
-    for row in table.rows:
-        sentences = row.task == "sentence → image"
-        unit, count = ("sentences", 0) if sentences else ("participants", 12)
-        assert row.interval.method == f"BCa bootstrap over {unit}"
-        assert row.n_participants == count
-        if row.difference is not None:
-            assert row.difference.method == row.interval.method
-    # Only the words differ: the numbers are those of the same queries.
-    ends = {(row.interval.low, row.interval.high) for row in table.rows if row.metric == "map"}
-    assert len(ends) == 1
-    lines = table.to_markdown().splitlines()
-    assert any(line.startswith("| sentence → image") and "| 12 | – | 7 |" in line for line in lines)
-    notes = [note for note in table.notes if "over sentences" in note]
-    assert [note.split(":")[0] for note in notes] == ["sentence → image"]
-
-
 def test_baselines_are_averaged_over_seeds_and_compared_in_pairs() -> None:
     rng = np.random.default_rng(0)
     people = [f"p{i:02d}" for i in range(40)]

@@ -15,7 +15,11 @@ from medssl.evaluation.image_text.image_conditions import zero_shot_answers
 from medssl.evaluation.image_text.image_use import ImageUse, image_use
 from medssl.evaluation.image_text.model import ImageTextModel
 from medssl.evaluation.image_text.prompts import default_prompts
-from medssl.evaluation.image_text.retrieval import label_retrieval, only_precision, sentences
+from medssl.evaluation.image_text.retrieval import (
+    label_retrieval,
+    only_precision,
+    sentence_retrieval,
+)
 from medssl.evaluation.image_text.zero_shot import embed_prompts, zero_shot_findings
 from medssl.evaluation.metrics import METRICS
 from medssl.evaluation.predictions import Predictions
@@ -187,11 +191,13 @@ def score_retrieval(
 
 
 def _rankings(held: Held, one: Projections) -> list[Ranking]:
-    texts, images = sentences(one.queries), held.embedded(one.images)
+    images = held.embedded(one.images)
+    names = np.array([f"sentence {place:03d}" for place in range(len(one.queries))])
+    texts = Embeddings(names, names, names, one.queries)
     return [
         _images(held, one.images),
-        only_precision(
-            label_retrieval(texts, held.said, images, held.findings, task=TEXT_TO_IMAGE, ks=KS)
+        sentence_retrieval(
+            one.queries, held.said, images, held.findings, task=TEXT_TO_IMAGE, ks=KS
         ),
         only_precision(
             label_retrieval(images, held.findings, texts, held.said, task=IMAGE_TO_TEXT, ks=KS)
@@ -208,7 +214,10 @@ def _images(held: Held, values: Array) -> Ranking:
 
 def _mean(seeds: Sequence[Ranking]) -> Ranking:
     """Mean over seeds of what each query scored; the queries are the same."""
-    return replace(seeds[0], values=np.mean([one.values for one in seeds], axis=0))
+    return replace(
+        seeds[0], values=np.mean([one.values for one in seeds], axis=0),
+        galleries=tuple(gallery for one in seeds for gallery in one.galleries),
+    )  # fmt: skip
 
 
 def needs_the_image(model: ImageTextModel, held: Held, finding: str) -> ImageUse:

@@ -147,8 +147,7 @@ def _retrieval(table: RetrievalTable, title: str) -> list[str]:
         first = rows[0]
         heads = [f"{metric}@{k}" if k else metric for metric, k in kinds]
         lines += [
-            f"{task}: {first.n_queries} queries of {first.n_participants} participants, "
-            f"{first.n_candidates} candidates.",
+            _counted(first),
             "",
             f"| | {' | '.join(heads)} |",
             "|---" * (len(kinds) + 1) + "|",
@@ -168,8 +167,14 @@ def _find(rows: Sequence[RetrievalRow], kind: tuple[str, int | None]) -> Retriev
 
 
 def _retrieved(row: RetrievalRow) -> str:
-    above = row.interval.low > row.chance
-    return f"{plain(row.interval)}{' *' if above else ''}"
+    return f"{plain(row.interval)}{' *' if row.above_chance else ''}"
+
+
+def _counted(row: RetrievalRow) -> str:
+    """What is asked and found, with the participants that intervals resample."""
+    people = f" of {row.n_participants} participants"
+    asking, found = (people, "") if row.resampled == "queries" else ("", people)
+    return f"{row.task}: {row.n_queries} queries{asking}, {row.n_candidates} candidates{found}."
 
 
 def _masking(result: PartResult) -> list[str]:
@@ -211,7 +216,8 @@ def _how(results: Mapping[str, PartResult], options: Options) -> list[str]:
         "",
         "- Intervals: 95 %, percentile bootstrap over test participants of the mean over seeds; "
         "differences are paired. They do not tell how far the seed decides: `radiographs.json` "
-        f"holds each of the {options.seeds}. In retrieval, * marks an interval above chance.",
+        f"holds each of the {options.seeds}. In retrieval, * marks a value whose difference "
+        "from chance has an interval above 0.",
         f"- {count} paired comparisons, not corrected for their number: about {count * 0.05:.0f} "
         "would exclude zero by chance alone.",
         "- All arms share data, split, steps, batch, image encoder, head and optimiser. ConVIRT "

@@ -12,7 +12,11 @@ from medssl.errors import StageError
 from medssl.evaluation.embeddings import Embeddings
 from medssl.evaluation.image_text.chexpert_lists import LISTS, Protocol, participant_of
 from medssl.evaluation.image_text.image_use import correct_share
-from medssl.evaluation.image_text.retrieval import label_retrieval, only_precision, sentences
+from medssl.evaluation.image_text.retrieval import (
+    label_retrieval,
+    only_precision,
+    sentence_retrieval,
+)
 from medssl.evaluation.image_text.zero_shot import zero_shot_classes
 from medssl.evaluation.image_text.zero_shot_table import shown
 from medssl.evaluation.retrieval_tables import ENCODER, Ranking, RetrievalTable, tabulate
@@ -83,7 +87,7 @@ def score_protocol(
     """Precision@5/10/50 by class, image → image and text → image, and zero-shot accuracy.
 
     Each query counts once, as published. Intervals of image queries are over their participants,
-    of text queries over the sentences, of the accuracy over the candidates' participants.
+    of text queries and of the accuracy over the candidates' participants.
     The accuracy is that of the most probable class of each candidate, the text queries of a class
     being its ensemble.
 
@@ -121,15 +125,14 @@ def _rankings(protocol: Protocol, found: ProtocolEmbeddings) -> list[Ranking]:
     rankings = []
     if found.image_queries is not None:
         asked, classes = _listed(protocol, protocol.image_queries, found.image_queries)
-        rankings.append(label_retrieval(asked, classes, images, labels, task=IMAGE_TASK))
+        ranking = label_retrieval(asked, classes, images, labels, task=IMAGE_TASK)
+        rankings.append(only_precision(ranking))
     if found.text_queries is not None:
         _check(protocol, protocol.text_queries, found.text_queries)
         classes = _one_hot(protocol, protocol.text_queries)
-        said = sentences(found.text_queries)
-        rankings.append(
-            label_retrieval(said, classes, images, labels, task=TEXT_TASK, over="sentences")
-        )
-    return [only_precision(ranking) for ranking in rankings]
+        said = found.text_queries
+        rankings.append(sentence_retrieval(said, classes, images, labels, task=TEXT_TASK))
+    return rankings
 
 
 def _listed(

@@ -19,7 +19,7 @@ from medssl.evaluation.image_text.retrieval import (
     only_metrics,
     only_precision,
     pair_retrieval,
-    sentences,
+    sentence_retrieval,
 )
 from medssl.evaluation.image_text.scored import Projections, Scored, one_label_each, places
 from medssl.evaluation.image_text.scores import PAIRS, Gap, ImageTextScores
@@ -32,7 +32,7 @@ from medssl.evaluation.modality_gap import (
     separability,
 )
 from medssl.evaluation.retrieval_metrics import HIT, MRR
-from medssl.evaluation.retrieval_tables import Over, Ranking, RetrievalTable, tabulate
+from medssl.evaluation.retrieval_tables import Ranking, RetrievalTable, tabulate
 from medssl.evaluation.statistics import Method
 from medssl.types import Array
 
@@ -174,16 +174,10 @@ def _by_finding(
     def rank(one: Projections) -> list[Ranking]:
         images = scored.embedded(scored.images[known], one.images[known], {})
         asked = [one.prompts[name].positive for name in scored.findings]
-        texts, said = sentences(np.concatenate(asked)), one_label_each(list(map(len, asked)))
-        sides: tuple[tuple[Embeddings, np.ndarray, str, Over], ...] = (
-            (images, labels[known], IMAGE_TASK, "participants"),
-            (texts, said, TEXT_TASK, "sentences"),
-        )
+        own, said = labels[known], one_label_each(list(map(len, asked)))
         return [
-            only_precision(
-                label_retrieval(one, own, images, labels[known], task=task, over=over, ks=cut)
-            )
-            for one, own, task, over in sides
+            only_precision(label_retrieval(images, own, images, own, task=IMAGE_TASK, ks=cut)),
+            sentence_retrieval(np.concatenate(asked), said, images, own, task=TEXT_TASK, ks=cut),
         ]
 
     table = _tabulated(rank, found, untrained, told)

@@ -11,9 +11,11 @@ from scipy.sparse import csr_array
 
 from medssl.errors import StageError
 from medssl.evaluation.embeddings import Embeddings
+from medssl.evaluation.gallery import Gallery
 from medssl.evaluation.retrieval import check_links, link_names, rank_candidates, shared_codes
 from medssl.evaluation.retrieval_metrics import PRECISION
-from medssl.evaluation.retrieval_tables import Over, Ranking
+from medssl.evaluation.retrieval_search import cosine, unit_rows
+from medssl.evaluation.retrieval_tables import Ranking
 from medssl.sampling.splits import check_disjoint
 
 LABEL_KS: Final = (5, 10, 50)
@@ -21,22 +23,6 @@ LABEL_KS: Final = (5, 10, 50)
 PAIR_KS: Final = (1, 5, 10)
 
 Overlap = Literal["leave_out", "error"]
-
-
-def sentences(values: np.ndarray) -> Embeddings:
-    """Embeddings of sentences that belong to no participant, such as written queries.
-
-    Each stands for itself in intervals, which then are over sentences: give `label_retrieval`
-    `over="sentences"`.
-
-    Args:
-        values: Projected embeddings, shape (n, d).
-
-    >>> sentences(np.eye(2)).participants.tolist()
-    ['sentence 00001', 'sentence 00002']
-    """
-    names = np.array([f"sentence {place + 1:05d}" for place in range(len(values))], dtype=np.str_)
-    return Embeddings(names, names, names, np.asarray(values))
 
 
 def label_retrieval(
@@ -47,7 +33,6 @@ def label_retrieval(
     *,
     task: str,
     overlap: Overlap = "leave_out",
-    over: Over = "participants",
     ks: Sequence[int] = LABEL_KS,
 ) -> Ranking:
     """Find candidates that share a label with the query: Precision@k = c_k / k.
@@ -57,15 +42,13 @@ def label_retrieval(
     Image → image, text → image and image → text differ only in what is passed.
 
     Args:
-        queries: What asks; see `sentences` for texts of nobody.
+        queries: What asks; for texts of nobody see `sentence_retrieval`.
         query_labels: 1 where a query has a label, anything else where not, shape (q, labels).
         candidates: What is found, projected into the same space.
         candidate_labels: The same of the candidates, shape (n, labels).
         task: Name of the task, such as `"image → image"`.
         overlap: What to do about candidates of a query's own participant: leave them out and count
             those queries in the note, or refuse, for a protocol whose lists should be disjoint.
-        over: What intervals resample: participants that ask, or `sentences` that were written as
-            queries. Candidates are never resampled.
         ks: Ranks at which to cut.
 
     Returns:
@@ -76,8 +59,9 @@ def label_retrieval(
         StageError: Dimensions or labels do not fit.
 
     >>> images = Embeddings(["a", "b"], ["p1", "p2"], ["", ""], np.eye(2))
+    >>> texts = Embeddings(["t"], ["p3"], [""], np.eye(2)[:1])
     >>> found = label_retrieval(
-    ...     sentences(np.eye(2)[:1]), np.array([[1, 0]]), images, np.eye(2), task="text", ks=[1]
+    ...     texts, np.array([[1, 0]]), images, np.eye(2), task="text → image", ks=[1]
     ... )
     >>> found.values[0, 0], found.chance[0, 0]
     (np.float64(1.0), np.float64(0.5))
@@ -102,12 +86,53 @@ def label_retrieval(
         eligible = own[rows, None] != others
         return ((wanted[rows] @ given.T) > 0) & eligible, eligible
 
-    ranking = replace(rank_candidates(task, queries, candidates, judge, ks), over=over)
+    ranking = rank_candidates(task, queries, candidates, judge, ks)
     count = int(np.isin(own, others).sum())
     if count:
         note = f"{count} queries have candidates of their own participant, which are not ranked."
         ranking = replace(ranking, note=note)
     return ranking
+
+
+def sentence_retrieval(
+    values: np.ndarray,
+    labels: np.ndarray,
+    candidates: Embeddings,
+    candidate_labels: np.ndarray,
+    *,
+    task: str,
+    ks: Sequence[int] = LABEL_KS,
+) -> Ranking:
+    """Precision@k of written sentences, such as prompts, which belong to no participant.
+
+    As `label_retrieval`, but intervals resample the participants of the candidates.
+
+    Args:
+        values: Projected sentences, shape (q, d).
+        labels: 1 where a sentence asks for a label, shape (q, labels).
+        candidates: What is found.
+        candidate_labels: 1 where a candidate has a label, shape (n, labels).
+        task: Name of the task, such as `"text → image"`.
+        ks: Ranks at which to cut.
+
+    Raises:
+        StageError: Dimensions or labels do not fit.
+    """
+    names = np.array([f"sentence {place + 1:05d}" for place in range(len(values))], dtype=np.str_)
+    queries = Embeddings(names, names, names, np.asarray(values))
+    found = only_precision(
+        label_retrieval(queries, labels, candidates, candidate_labels, task=task, ks=ks)
+    )
+    wanted, given = (
+        _positive(labels, queries, task),
+        _positive(candidate_labels, candidates, task),
+    )
+    asked, there = unit_rows(queries.values), unit_rows(candidates.values)
+    gallery = Gallery.rank(
+        lambda part: cosine(asked[part], there), lambda part: (wanted[part] @ given.T) > 0,
+        len(queries), candidates.participants, max(ks),
+    )  # fmt: skip
+    return replace(found, galleries=(gallery,))
 
 
 def pair_retrieval(

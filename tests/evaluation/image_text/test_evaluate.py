@@ -98,7 +98,10 @@ def test_what_is_known_is_found_beside_chance_and_untrained_models(scored: Score
     assert any("2 images lack a label" in note for note in scores.retrieval.notes)
     assert scores.retrieval.row(IMAGE_TASK, "precision", 5).interval.value > 0.8
     text = scores.retrieval.row(TEXT_TASK, "precision", 5)
-    assert (text.n_participants, text.interval.method) == (0, "percentile bootstrap over sentences")
+    assert (text.resampled, text.interval.method) == (
+        "candidates",
+        "percentile bootstrap over participants",
+    )
     asked = scores.retrieval.row(IMAGE_TASK, "precision", 5)
     assert 0 < asked.n_participants <= 60
     assert asked.interval.method == "percentile bootstrap over participants"

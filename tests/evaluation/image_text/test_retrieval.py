@@ -11,7 +11,7 @@ from medssl.evaluation.image_text.retrieval import (
     label_retrieval,
     only_precision,
     pair_retrieval,
-    sentences,
+    sentence_retrieval,
 )
 from medssl.evaluation.retrieval_tables import Ranking, tabulate
 
@@ -61,8 +61,8 @@ def test_precision_and_chance_equal_a_slow_count_over_other_participants() -> No
 def test_texts_ask_images_and_only_ones_are_labels() -> None:
     images = named(np.eye(3), ["a", "b", "c"])
     labels = np.array([[1, 0], [-1, 1], [np.nan, 0]])
-    ranking = label_retrieval(
-        sentences(np.array([[1.0, 0.9, 0.8]])), np.array([[1, -1]]), images, labels,
+    ranking = sentence_retrieval(
+        np.array([[1.0, 0.9, 0.8]]), np.array([[1, -1]]), images, labels,
         task="text → image", ks=[1, 2],
     )  # fmt: skip
     assert column(ranking, "precision", 1)[0].tolist() == [1.0]
