@@ -235,7 +235,7 @@ def tabulate(
             )
         if ranking.galleries:
             notes.append(
-                f"{ranking.task}: written sentences ask, which belong to nobody: intervals resample "
+                f"{ranking.task}: written sentences ask, which are nobody's: intervals resample "
                 "the participants of the candidates; how far the wording decides they do not tell."
             )
         if ranking.note:

@@ -16,11 +16,11 @@ from medssl.evaluation.embeddings import Embeddings
 from medssl.files import digest_json, read_json
 from medssl.sampling.splits import SplitConfig, assign_splits
 from medssl.stages.audit import PAGE
-from medssl.stages.base import Manifest
+from medssl.stages.base import PARTICIPANTS, Manifest
 from medssl.stages.embed import EMBEDDINGS, LAYER, UNTRAINED
 from medssl.stages.ingest import store_folder
 from medssl.stages.pipeline import SPLITS
-from medssl.stages.pretrain import BUNDLE, PARTICIPANTS
+from medssl.stages.pretrain import BUNDLE
 from medssl.stages.probe import PREDICTIONS, PROBES
 from medssl.store import Store
 from medssl.store.schema import ADDED, RECORD, presence

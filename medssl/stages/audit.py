@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from medssl.audit.config import AuditConfig
 from medssl.files import digest_json, read_json
-from medssl.stages.base import Context, Manifest, Result, Stage
+from medssl.stages.base import PARTICIPANTS, Context, Manifest, Result, Stage
 from medssl.stages.embed import EMBEDDINGS
-from medssl.stages.pretrain import BUNDLE, PARTICIPANTS, PARTNER_BUNDLE
+from medssl.stages.pretrain import BUNDLE, PARTNER_BUNDLE
 from medssl.stages.probe import PREDICTIONS, PROBES, read_untrained
 from medssl.stages.zero_shot import PROJECTED_IMAGES, PROJECTED_REPORTS, SCORES
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MANIFEST: Final = "manifest.json"
 OUTPUTS: Final = "outputs"
 SECRET: Final = "pseudonym_key"
+PARTICIPANTS: Final = "participants.json"
+"""Pseudonyms of whom an encoder was trained on: local, for leak checks; not part of the bundle."""
 _FOLDER_LENGTH: Final = 16
 
 Progress = Callable[[int, int], None]

@@ -12,9 +12,8 @@ from medssl.errors import StageError
 from medssl.files import read_json
 from medssl.reduction.selection import Selection
 from medssl.sampling.splits import SPLITS, TRAIN, assign_splits, check_disjoint
-from medssl.stages.base import Context
+from medssl.stages.base import PARTICIPANTS, Context
 from medssl.stages.ingest import store_folder
-from medssl.stages.pretrain import PARTICIPANTS
 from medssl.stages.reduce import SELECTION
 from medssl.store import Store
 from medssl.store.schema import PARTICIPANT

@@ -9,11 +9,10 @@ from pydantic import Field, PositiveInt
 from medssl.config import StrictModel
 from medssl.errors import StageError
 from medssl.files import digest_file, digest_json, read_json, write_json
-from medssl.stages.base import Context, Result, Stage
+from medssl.stages.base import PARTICIPANTS, Context, Result, Stage
 from medssl.stages.pretrain import (
     BUNDLE,
     HEAD,
-    PARTICIPANTS,
     PARTNER_BUNDLE,
     PARTNER_HEAD,
 )

@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_
 from medssl.bundle.names import BUNDLE, HEAD, PARTNER_BUNDLE, PARTNER_HEAD
 from medssl.errors import StageError
 from medssl.methods.config import MethodConfig, has_teacher
-from medssl.stages.base import Context, Result, Stage
+from medssl.stages.base import PARTICIPANTS, Context, Result, Stage
 from medssl.training.config import FitConfig
 from medssl.types import Modality
 
@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     from medssl.stages.sides import Side
     from medssl.training.pair_data import PairData
 
-__all__ = ["BUNDLE", "HEAD", "PARTICIPANTS", "PARTNER_BUNDLE", "PARTNER_HEAD", "STAGE"]
+__all__ = ["BUNDLE", "HEAD", "PARTNER_BUNDLE", "PARTNER_HEAD", "STAGE"]
 
-PARTICIPANTS = "participants.json"
-"""Pseudonyms of those trained on: local, for leak checks; not part of the bundle."""
 _TRAINING = "training"
 
 _LEVELS: Final = {"convirt": "study", "tip": "record"}

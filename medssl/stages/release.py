@@ -36,9 +36,9 @@ from medssl.evaluation.metrics import METRICS
 from medssl.files import read_json, write_json
 from medssl.sampling.splits import SPLITS, assign_splits
 from medssl.stages.audit import PAGE
-from medssl.stages.base import MANIFEST, Context, Manifest, Result, Stage
+from medssl.stages.base import MANIFEST, PARTICIPANTS, Context, Manifest, Result, Stage
 from medssl.stages.ingest import store_folder
-from medssl.stages.pretrain import BUNDLE, PARTICIPANTS
+from medssl.stages.pretrain import BUNDLE
 from medssl.stages.probe import PROBES
 
 if TYPE_CHECKING:

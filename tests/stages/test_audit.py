@@ -17,8 +17,8 @@ from medssl.encoders import ResNet1dConfig, build_encoder
 from medssl.files import write_json
 from medssl.records import Record
 from medssl.sampling.splits import SplitConfig, assign_splits
-from medssl.stages.base import Manifest
-from medssl.stages.pretrain import BUNDLE, PARTICIPANTS
+from medssl.stages.base import PARTICIPANTS, Manifest
+from medssl.stages.pretrain import BUNDLE
 from medssl.store import write_store
 from medssl.types import Modality
 
