@@ -6,7 +6,7 @@ import csv
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 
 from medssl.config import nearest
@@ -47,7 +47,7 @@ def read_table(path: Path, *, header_row: int = 1) -> RawTable:
     elif suffix in {".parquet", ".pq"}:
         cells = _parquet_cells(path)
     elif suffix in {".csv", ".tsv", ".txt"}:
-        cells = _text_cells(path, "," if suffix == ".csv" else "\t")
+        cells = _text_cells(path, "," if suffix == ".csv" else "\t", max(header_row, 1))
     else:
         msg = f"table {path} is neither csv, tsv, xlsx nor parquet: convert it"
         raise IngestError(msg)
@@ -67,9 +67,14 @@ def read_table(path: Path, *, header_row: int = 1) -> RawTable:
     return RawTable(names, rows)
 
 
-def _text_cells(path: Path, delimiter: str) -> list[list[str]]:
+def _text_cells(path: Path, delimiter: str, header_row: int) -> list[list[str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
+            # Spreadsheets write semicolons where the comma is the decimal sign.
+            header = next(islice(file, header_row - 1, None), "")
+            file.seek(0)
+            if delimiter == "," and delimiter not in header and ";" in header:
+                delimiter = ";"
             return list(csv.reader(file, delimiter=delimiter))
     except (UnicodeDecodeError, csv.Error) as error:
         msg = f"table {path} is not delimited text in UTF-8: convert it"

@@ -42,8 +42,9 @@ def test_xlsx_csv_and_tsv_give_the_same_rows(tmp_path):
     book.save(tmp_path / "t.xlsx")
     (tmp_path / "t.csv").write_text("title\nid,age\n2,45\n9,\n\n")
     (tmp_path / "t.tsv").write_text("title\nid\tage\n2\t45\n9\t\n")
+    (tmp_path / "semicolons.csv").write_text("title\nid;age\n2;45\n9;\n\n")
     expected = [{"id": "2", "age": "45"}, {"id": "9", "age": ""}]
-    for name in ("t.xlsx", "t.csv", "t.tsv"):
+    for name in ("t.xlsx", "t.csv", "t.tsv", "semicolons.csv"):
         assert read_table(tmp_path / name, header_row=2).rows == expected
 
 
