@@ -89,8 +89,8 @@ class Reason(StrEnum):
     EMPTY_FILE = ("empty_file", "The file has no bytes: fetch it again.")
     UNREADABLE_TEXT = (
         "unreadable_text",
-        "Not a table of numbers, or not text in UTF-8: correct `delimiter`, `header` or `layout`, "
-        "or convert it.",
+        "Not a table of numbers or of reports, or not text in UTF-8: correct `delimiter`, `header` "
+        "or `layout`, or save it as UTF-8.",
     )
     UNEVEN_TIME = (
         "uneven_time",

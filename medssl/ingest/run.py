@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -31,6 +32,8 @@ from medssl.ingest.study_counts import count_studies, count_views
 from medssl.ingest.times import count_from_firsts
 from medssl.store import Store, append, schema
 from medssl.types import ParticipantId
+
+logger = logging.getLogger(__name__)
 
 
 def ingest(
@@ -166,6 +169,7 @@ class _Account:
         """
         reasons = Counter(row.reason for row in self._ledger)
         self._check_balance(reasons)
+        self._warn_of_empty_sources()
         if store is None and not self._fragments:
             raise IngestError(nothing_stored(self._ledger))
         for rule, evidence in tables:
@@ -225,6 +229,17 @@ class _Account:
         if accounted != sum(self._files.values()):
             msg = f"{sum(self._files.values())} files came in and {accounted} are accounted for"
             raise RuntimeError(msg)
+
+    def _warn_of_empty_sources(self) -> None:
+        """Lost whole, a source has a setting that does not fit, such as a column's name."""
+        for name, files in self._files.items():
+            reasons = Counter(row.reason.value for row in self._ledger if row.source == name)
+            if files and reasons.total() == files:
+                del reasons[Reason.NOT_A_RECORDING.value]
+                told = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+                logger.warning(
+                    "source %s gave no record (%s): `medssl store ledger` tells why", name, told
+                )
 
     def _report(
         self,
