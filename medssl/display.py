@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from medssl.store import Store
 
 _LABELS = {metric.name: metric.label for metrics in METRICS.values() for metric in metrics}
-_WIDTH_OF_FILES = 120
+_WIDTH_OF_FILES, _BRIEF = 120, 5
 """Columns when the output is not a terminal."""
 _VERDICTS = {"better": "[green]better[/]", "worse": "[red]worse[/]", "unclear": "unclear"}
 
@@ -299,11 +299,14 @@ class Display:
         for found, group in rows.groupby("reason"):
             if reason in (None, found):
                 self.console.print(f"[bold]{found}[/] ({len(group):,}): {remedies[str(found)]}")
-                for row in group.itertuples():
+                # Hundreds of lines that ask for nothing would hide those that do.
+                shown = _BRIEF if reason is None and found == Reason.NOT_A_RECORDING else None
+                for row in group[:shown].itertuples():
                     detail = f"  ({row.detail})" if row.detail else ""
-                    self.console.print(
-                        f"  {row.source}: {row.path}{detail}", markup=False, soft_wrap=True
-                    )
+                    line = f"  {row.source}: {row.path}{detail}"
+                    self.console.print(line, markup=False, soft_wrap=True)
+                if shown is not None and len(group) > shown:
+                    self.console.print(f"  and {len(group) - shown:,} more: --reason {found}")
 
 
 def _median(values: Any) -> float:
