@@ -295,7 +295,9 @@ def refuse_to_guess(
 ) -> ConfigError:
     """The error that asks all open questions, after what was found."""
     many = len(questions) > 1
-    start = " ".join(["medssl init", shlex.quote(str(folder)), *map(flag, answers.given)])
+    asked = {question.key for question in questions}
+    kept = [flag(item) for item in answers.given if item.partition("=")[0].strip() not in asked]
+    start = " ".join(["medssl init", shlex.quote(str(folder)), *kept])
     example = flag(f"{questions[0].key}={questions[0].options[0][0]}")
     msg = "\n".join(
         [

@@ -75,3 +75,5 @@ def test_a_question_gives_flags_that_a_shell_passes_on():
     assert command[:5] == ["medssl", "init", "my data", "--set", "channels=ECG I"]
     assert command[5:] == ["--set", f"participant={value}"]
     assert flag("a=b c") == "--set a='b c'"
+    asked_again = Answers(given=("channels=ECG I", "participant=folder"))
+    assert str(refuse_to_guess(Path("my data"), asked_again, [question], ["a"])) == text

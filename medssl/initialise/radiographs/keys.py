@@ -164,7 +164,8 @@ class Join:
 
 
 _LEAST: Final = 0.2
-_FEWEST: Final = 4
+FEWEST: Final = 4
+"""Names that fewer studies share may be alike by chance."""
 
 
 def joins(image_keys: Sequence[Key], report_keys: Sequence[Key], *, one: bool) -> list[Join]:
@@ -186,7 +187,7 @@ def joins(image_keys: Sequence[Key], report_keys: Sequence[Key], *, one: bool) -
             continue
         for image, names in named:
             shared = names & counts.keys()
-            if len(shared) < _FEWEST:
+            if len(shared) < FEWEST:
                 continue
             join = Join(image, report, shared, _share(image, shared), _share(report, shared))
             if min(join.images, join.reports) >= _LEAST:

@@ -12,6 +12,7 @@ from medssl.initialise.answers import COLUMN, FILE, FOLDER, HEADER, NONE, PATTER
 from medssl.initialise.participants import Candidate, Told, tell_participants
 from medssl.initialise.radiographs.dicom_look import DicomLook
 from medssl.initialise.radiographs.keys import (
+    FEWEST,
     Join,
     Key,
     file_key,
@@ -219,7 +220,7 @@ def _which_study(several: Sequence[Join], answer: str | None) -> Question:
         ]
     said = "nothing tells beyond doubt which report belongs to which image"
     if answer is not None:
-        said = f"no report is named by what study={answer} says of the images"
+        said = f"by study={answer} fewer than {FEWEST} studies have images and one report"
     text = f"{said}; or take one of them alone with --set modality=radiograph (or report)"
     return Question("study", text, tuple(options))
 

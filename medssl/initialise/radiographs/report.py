@@ -38,7 +38,7 @@ def survey_lines(found: Inventory, images: Images | None, reports: Reports | Non
     if found.left_out:
         lines.append(f"left out by include: {plural(found.left_out, 'file')}")
     if images is not None:
-        lines += _images(images)
+        lines += [*_images(images), *_other_format(found, images)]
     if reports is not None:
         lines += _reports(reports)
     rest = ", ".join(f"{count} {ending}" for ending, count in sorted(found.rest.items()))
@@ -71,6 +71,14 @@ def _images(images: Images) -> list[str]:
                      f"{len(listed.rows):,} of {total:,}"
                      + (" by bare names" if listed.bare else ""))  # fmt: skip
     return lines
+
+
+def _other_format(found: Inventory, images: Images) -> list[str]:
+    """Images that a source of the chosen format does not read."""
+    other, name = (found.images, "image") if images.format == "dicom" else (found.dicoms, "dicom")
+    kind = "DICOM" if name == "dicom" else "PNG, JPEG or TIFF"
+    return [f"left out: {plural(len(other), f'{kind} file')} (--set format={name} takes them "
+            "instead)"] if other else []  # fmt: skip
 
 
 def _colours(look: ImageLook) -> list[str]:

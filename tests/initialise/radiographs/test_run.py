@@ -200,7 +200,7 @@ def test_names_that_have_nothing_in_common_are_asked_for(init, tmp_path):
         init(folder)
     assert "which report belongs to which image" in str(caught.value)
     assert "--set modality=radiograph" in str(caught.value)
-    with pytest.raises(ConfigError, match="no report is named by what study="):
+    with pytest.raises(ConfigError, match="fewer than 4 studies have images and one"):
         init(folder, r"study=pattern:scan(?P<study>\d)", "participant=file")
     init(folder, "modality=radiograph", "participant=file")
     assert stage(tmp_path, "pretrain")["pairs"] == {"level": "segment", "min_records": 1}
@@ -254,6 +254,9 @@ def test_headers_of_dicom_files_tell_all(init, tmp_path):
     assert len(store.participants) == 8
     assert len(store) == 15
     assert set(store.participants["sex"]) == {"F", "M"}
+    assert "left out" not in said
+    write_image(folder / "note.png")
+    assert "left out: 1 PNG, JPEG or TIFF file (--set format=image" in init(folder)
     init(folder, "burned_in=keep")
     assert source(tmp_path)["display"] == {"burned_in": "keep"}
 
