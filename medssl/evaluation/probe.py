@@ -159,6 +159,7 @@ def run_probes(
         if demographics is None:
             looked = ", ".join(config.demographics)
             why = f"no demographic column ({looked}) other than the target's own"
+            why = why if looked else "no demographic column is given"
             remarks = {**remarks, DEMOGRAPHICS: [why]}
         variants = [name for name, entry in entries.items() if entry.variant]
         new_rows, new_differences = score(case, remarks, found, variants, config)

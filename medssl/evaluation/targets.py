@@ -99,7 +99,7 @@ class Target(StrictModel):
         """
         for name in self.sources:
             if name not in labels.columns:
-                hint = nearest(name, [str(column) for column in labels.columns])
+                hint = nearest(name, list(dict.fromkeys(map(str, labels.columns))))
                 msg = f"target {self.name!r}: no label column {name!r}{hint}"
                 raise ConfigError(msg)
         frame = labels[list(self.sources)]

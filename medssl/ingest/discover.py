@@ -378,8 +378,9 @@ def _require_tasks(source: Source, found: Discovery, chosen: list[str]) -> None:
         )
         raise IngestError(msg)
     if Reason.NOT_LISTED in reasons and source.manifest is not None:
+        rows = "the rows that `where` takes" if source.manifest.where else "the manifest"
         msg = (
-            f"source {source.name}: column {source.manifest.file!r} of the manifest names none of "
+            f"source {source.name}: column {source.manifest.file!r} of {rows} names none of "
             f"{len(chosen)} recordings; it must hold paths relative to {source.folder()}"
         )
         raise IngestError(msg)

@@ -129,6 +129,11 @@ def test_manifests_that_contradict_themselves_are_errors(find, raw, content, mes
     assert "\n" not in str(error.value)
 
 
+def test_rows_that_where_leaves_out_name_nothing(find):
+    with pytest.raises(IngestError, match="of the rows that `where` takes names none of 3"):
+        find(manifest=RULE | {"where": {"who": "nobody"}})
+
+
 def test_labels_of_a_manifest_at_every_level(tmp_path, raw, text_config):
     text = (raw / "files.csv").read_text().replace("night,north,B,40", "night,north,B,41")
     (raw / "files.csv").write_text(text)

@@ -93,7 +93,8 @@ class PromptSet(StrictModel):
             for text in (name, *pair.also)
         }
         if wanted not in names:
-            msg = f"no prompts for {finding!r}{nearest(wanted, sorted(names))}"
+            hint = nearest(wanted, sorted(names))
+            msg = f"no prompts for {finding!r}{hint}; or write them into a file, for `prompts`"
             raise ConfigError(msg)
         return names[wanted]
 
