@@ -67,8 +67,17 @@ class ReportLook:
         return READ[0]
 
     @property
+    def policy(self) -> dict[str, str]:
+        """Settings of the text policy: sections of other names, or languages, are read as well."""
+        if self.section or any(name in self.sections for name in READ):
+            return {}
+        return {"missing": "other"}
+
+    @property
     def read(self) -> float:
         """Share of the reports looked into of which an encoder reads something."""
+        if self.policy:
+            return len(self.texts) / max(self.opened, 1)
         names = {*READ, TEXT} if self.section else set(READ)
         good = sum(any(s.name in names for s in one.sections) for one in self.texts.values())
         return good / max(self.opened, 1)

@@ -154,6 +154,11 @@ class Reports:
         return found.read
 
     @property
+    def policy(self) -> dict[str, str]:
+        """Settings of the text policy that are not the defaults."""
+        return {} if self.look is None else self.look.policy
+
+    @property
     def texts(self) -> list[str]:
         """Reports that were read, as stored."""
         if self.look is not None:

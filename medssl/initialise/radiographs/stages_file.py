@@ -67,7 +67,20 @@ def _convirt(plan: StudyPlan) -> list[str]:
         f"    pairs: {flow(pairs)}",
         "    partner:",
         f"      encoder: {flow(_TEXT)}",
+        *_policy(plan, "      ", {}),
     ]
+
+
+def _policy(plan: StudyPlan, indent: str, views: dict[str, Any]) -> list[str]:
+    """Views of reports, where they are not the defaults."""
+    assert plan.reports is not None
+    if plan.reports.policy:
+        why = "no report has findings or impression: all sections are read; or name `sections`"
+        return [
+            f"{indent}# {why}",
+            f"{indent}views: {flow({**views, 'policy': plan.reports.policy})}",
+        ]
+    return [f"{indent}views: {flow(views)}"] if views else []
 
 
 def _simclr(plan: StudyPlan) -> list[str]:
@@ -95,7 +108,8 @@ def _language(plan: StudyPlan) -> list[str]:
         "    # Guesses hidden words of reports: there are no images (arXiv 1810.04805)",
         "    method: masked_language",
         f"    encoder: {flow(_TEXT)}",
-        "    views: {draw: report}    # the whole report; sentence: one sentence a time",
+        "    # draw: report shows the whole report, sentence one sentence a time",
+        *_policy(plan, "    ", {"draw": "report"}),
         "    pairs: {level: segment, min_records: 1}",
     ]
 

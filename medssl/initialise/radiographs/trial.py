@@ -117,6 +117,7 @@ def _reports(plan: StudyPlan, source: Source) -> Counter[str]:
         members = list_entries(folder / table, source)  # type: ignore[arg-type]
         places = [(table, one.key) for one in spread(members, _REPORTS)]
     outcomes: Counter[str] = Counter()
+    policy = TextPolicy.model_validate(plan.reports.policy)
     for path, member in places:
         try:
             read = read_report(folder / path, source, folder=folder, member=member)
@@ -125,7 +126,7 @@ def _reports(plan: StudyPlan, source: Source) -> Counter[str]:
         except IngestError as error:
             outcomes[type(error).__name__] += 1
         else:
-            good = chosen_text(read.text, TextPolicy()) is not None
+            good = chosen_text(read.text, policy) is not None
             outcomes["" if good else "neither findings nor impression"] += 1
     return outcomes
 

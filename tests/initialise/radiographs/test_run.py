@@ -185,6 +185,22 @@ def test_whose_flat_files_are_is_asked(init, tmp_path):
     assert len(stored(tmp_path).participants) == 6
 
 
+@pytest.mark.parametrize("answer", ["study=folder", "modality=report"])
+def test_sections_in_another_language_are_read(init, tmp_path, answer):
+    folder = tmp_path / "klinik"
+    for number in range(12):
+        write_image(folder / f"a{number // 2}" / f"s{number}" / "bild.png", number)
+        text = f"BEFUND: Herz normal gro\xdf. Kein Erguss.\nBEURTEILUNG: Bild {number} ohne Befund."
+        (folder / f"a{number // 2}" / f"s{number}" / "brief.txt").write_bytes(
+            text.encode("latin-1")
+        )
+    said = init(folder, r"participant=pattern:^(?P<participant>a\d+)/", answer)
+    assert "12 of 12 reports read in full" in said
+    pretrain = stage(tmp_path, "pretrain")
+    views = pretrain.get("partner", pretrain)["views"]
+    assert views["policy"] == {"missing": "other"}
+
+
 def test_each_study_may_be_another_participant(init, nih, tmp_path):
     said = init(nih, "participant=file")
     assert "128 participants with 1 image each" in said
