@@ -9,7 +9,7 @@ import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
@@ -82,11 +82,16 @@ def _read_yaml(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     return merge(merged, loaded)
 
 
+_NAMED: Final = frozenset({"method", "loss"})
+"""Keys whose text is short for a mapping with that `name`."""
+
+
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Merge two nested mappings; `above` wins, lists are replaced whole.
 
     A mapping of places above a list of mappings changes those places. A nested mapping is replaced
-    whole when its `name` changes: an encoder's settings mean nothing to another one.
+    whole when its `name` changes: an encoder's settings mean nothing to another one. `method: m` is
+    short for `method: {name: m}`, also where a setting of it is changed; so is `loss: l`.
 
     >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
     {'a': {'b': 1, 'c': 3}}
@@ -94,10 +99,14 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     {'encoder': {'name': 'large'}}
     >>> merge({"sources": [{"rate": 64}]}, {"sources": {"0": {"rate": 128}}})
     {'sources': [{'rate': 128}]}
+    >>> merge({"method": "convirt"}, {"method": {"gap": 1}})
+    {'method': {'name': 'convirt', 'gap': 1}}
     """
     merged = dict(below)
     for key, value in above.items():
         held = merged.get(key)
+        if key in _NAMED and isinstance(held, str):
+            held = {"name": held}
         if isinstance(value, Mapping) and isinstance(held, Mapping):
             renamed = "name" in value and "name" in held and value["name"] != held["name"]
             merged[key] = dict(value) if renamed else merge(held, value)

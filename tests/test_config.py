@@ -107,6 +107,17 @@ def test_overrides_reach_into_lists():
     assert merge(below, beyond)["sources"] == {"2": {"rate": 3}}  # which validation refuses
 
 
+def test_a_setting_of_a_method_that_is_told_by_its_name_keeps_the_method():
+    below = {"pretrain": {"method": "convirt", "site": "north"}}
+    above = parse_overrides(["pretrain.method.loss=siglip", "pretrain.site.pattern=x"])
+    assert merge(below, above)["pretrain"] == {
+        "method": {"name": "convirt", "loss": "siglip"},
+        "site": {"pattern": "x"},
+    }
+    other = parse_overrides(["pretrain.method=simclr"])
+    assert merge(below, other)["pretrain"]["method"] == "simclr"
+
+
 def test_overrides_nest_and_keep_types():
     assert parse_overrides(["a.b=1e-3", "a.c=true", "d=[1, x]", "e="]) == {
         "a": {"b": "1e-3", "c": True},
