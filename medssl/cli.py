@@ -21,7 +21,7 @@ EXIT_FINDINGS = 3
 
 _ENVIRONMENT = {
     errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR,
-    errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG,
+    errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT,
 }  # fmt: skip
 """Errors of the operating system that the user, and not medssl, can mend."""
 

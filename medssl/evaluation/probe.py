@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ from medssl.evaluation.models.bags import Bags
 from medssl.evaluation.models.settings import ModelName
 from medssl.evaluation.predictions import Predictions, join_runs
 from medssl.evaluation.probes import ProbeConfig, cross_validate, holdout
+from medssl.evaluation.report_words import BAG_OF_WORDS, word_features
 from medssl.evaluation.scoring import ENCODER, score
 from medssl.evaluation.statistics import METHODS
 from medssl.evaluation.study_labels import study_labels
@@ -41,6 +42,13 @@ from medssl.types import Kind, Modality, Rows
 
 if TYPE_CHECKING:
     from medssl.store import Store
+
+
+_USUAL: Final = {
+    Kind.WAVEFORM: (HEART_RATE, STATISTICS), Kind.IMAGE: (IMAGE_STATISTICS,),
+    Kind.TEXT: (BAG_OF_WORDS,), Kind.VOLUME: (), Kind.TABLE: (),
+}  # fmt: skip
+"""Baselines that records of a kind have."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,7 @@ def run_probes(
     layers: Mapping[str, Embeddings] | None = None,
     rivals: Mapping[str, Rival] | None = None,
     pretraining: Collection[str] | None = None,
+    usual: Sequence[str] = (HEART_RATE, STATISTICS),
     progress: Callable[[int, int], None] | None = None,
 ) -> ProbeTable:
     """Probe embeddings, and everything they must beat, on the same rows.
@@ -112,6 +121,7 @@ def run_probes(
         layers: Outputs of other layers of the trained encoder for the same records, by name.
         rivals: Models that bring their own features, by name.
         pretraining: Participants whose records the encoder was pretrained on, if known.
+        usual: Baselines that such records have; a note tells which are not given.
         progress: Called with (targets done, targets in all).
 
     Raises:
@@ -170,7 +180,9 @@ def run_probes(
         if progress is not None:
             progress(done + 1, len(config.targets))
     given = {row.features for row in rows}
-    notes += _general_notes(config, given, embeddings.participants, splits, len(differences))
+    notes += _general_notes(
+        config, given, usual, embeddings.participants, splits, len(differences)
+    )  # fmt: skip
     return ProbeTable(tuple(rows), tuple(differences), tuple(notes), predictions)
 
 
@@ -189,10 +201,10 @@ def probe_store(
 ) -> ProbeTable:
     """`run_probes` with the labels of a store, and the baselines that its records give.
 
-    These are acquisition metadata and, for waveforms, simple statistics of the samples and
-    heart-rate features. Labels that only other records of a study have hold for its embedded
-    records too, see `study_labels`: those of images for their report, and findings of a report for
-    its images.
+    These are acquisition metadata; for waveforms simple statistics of the samples and heart-rate
+    features, for images statistics of grey values and shapes, for reports a bag of words. Labels
+    that only other records of a study have hold for its embedded records too, see `study_labels`:
+    those of images for their report, and findings of a report for its images.
     """
     given = {table.name for table in baselines}
     rows = rows_of(embeddings, store)
@@ -209,6 +221,7 @@ def probe_store(
         layers=layers,
         rivals=rivals,
         pretraining=pretraining,
+        usual=_usual(store, rows),
         progress=progress,
     )
     notes = [
@@ -244,7 +257,7 @@ def _store_features(
 
     found = []
     modalities = {Modality(name) for name in store.column(MODALITY, rows).tolist()}
-    kinds = {modality.kind for modality in modalities} if len(modalities) == 1 else set()
+    kind = _kind(store, rows)
     if HEART_RATE not in without and modalities in ({Modality.PPG}, {Modality.ECG}):
         # Targets of records need the beats of each of them.
         single = any(target.level != "participant" for target in config.targets)
@@ -254,16 +267,29 @@ def _store_features(
                 per_participant=None if single else 16,
             )
         )  # fmt: skip
-    if STATISTICS not in without and kinds == {Kind.WAVEFORM}:
+    if STATISTICS not in without and kind is Kind.WAVEFORM:
         found.append(signal_features(store, rows))
-    if kinds == {Kind.IMAGE}:
+    if kind is Kind.IMAGE:
         from medssl.evaluation.image_statistics import image_features, image_shape_features
 
         tables = (image_features, image_shape_features)
         found += [t for make in tables if (t := make(store, rows)).name not in without]
+    if BAG_OF_WORDS not in without and kind is Kind.TEXT:
+        found.append(word_features(store, rows))
     if METADATA not in without:
         found.append(acquisition_features(store, rows))
     return found
+
+
+def _kind(store: Store, rows: Rows) -> Kind | None:
+    """Of records of one modality; None of several."""
+    modalities = set(store.column(MODALITY, rows).tolist())
+    return Modality(modalities.pop()).kind if len(modalities) == 1 else None
+
+
+def _usual(store: Store, rows: Rows) -> tuple[str, ...]:
+    kind = _kind(store, rows)
+    return () if kind is None else _USUAL[kind]
 
 
 def _same_records(other: Embeddings, embeddings: Embeddings | Records, name: str) -> FeatureTable:
@@ -333,6 +359,7 @@ def _bags(case: Case, table: FeatureTable) -> Bags:
 def _general_notes(
     config: ProbeConfig,
     given: Collection[str],
+    usual: Sequence[str],
     participants: np.ndarray,
     splits: Mapping[str, str],
     comparisons: int,
@@ -356,9 +383,7 @@ def _general_notes(
         )
     if ENCODER not in given:
         notes.append("No encoder is in this table: nothing is compared with one.")
-    # Images have statistics of their own, and no heart rate.
-    of_signals = () if IMAGE_STATISTICS in given else (HEART_RATE, STATISTICS)
-    missing = [name for name in (*of_signals, METADATA, UNTRAINED) if name not in given]
+    missing = [name for name in (*usual, METADATA, UNTRAINED) if name not in given]
     if missing:
         notes.append(f"Not beside the encoder, because not given: {', '.join(missing)}.")
     used = {*config.score_on, *(config.fit_on if config.folds is None else ())}

@@ -160,9 +160,12 @@ def read_table(path: str | Path) -> pd.DataFrame:
     """
     try:
         return pd.read_csv(path)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        msg = f"cannot read the label table at {path} ({error.strerror}): give CheXpert's train.csv"
+        raise StageError(msg) from error
+    except ValueError as error:
         reason = " ".join(str(error).split())
-        msg = f"cannot read the label table at {path}: {reason}"
+        msg = f"no label table at {path} ({reason}): give CheXpert's train.csv"
         raise StageError(msg) from error
 
 
