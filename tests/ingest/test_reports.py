@@ -293,7 +293,8 @@ def test_without_studies_each_row_is_a_report_of_its_own(run, raw):
 def test_tables_that_hold_no_reports(tmp_path, run, raw, caplog, content, reason, detail):
     raw(p1_good_txt="Clear.", _reports_csv=content)
     _, store = run(REPORT, TABLE)
-    assert [one.args for one in caplog.records] == [("report_table1", f"{reason} 1")]
+    told = [one.args for one in caplog.records if one.name.startswith("medssl")]
+    assert told == [("report_table1", f"{reason} 1")]
     rows = {row["path"]: row for row in store.ledger.to_pylist() if row["source"] != "report0"}
     assert rows["reports.csv"]["reason"] == reason
     assert detail in rows["reports.csv"]["detail"]

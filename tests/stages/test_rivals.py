@@ -268,7 +268,7 @@ def test_without_a_tokenizer_reports_are_trained_on_by_nobody_and_that_is_said(o
     step = of_images("report", encoder=encoder).run()[-1]
     rows = read_json(step.folder / "rivals.json")["rows"]
     assert {row["features"] for row in rows if row["value"] is not None} == {
-        "acquisition metadata", "predict the mean",
+        "acquisition metadata", "bag of words", "predict the mean",
     }  # fmt: skip
     (why,) = {row["note"] for row in rows if row["features"] == "supervised from scratch"}
     assert why == ("report records need the tokenizer of an encoder that was pretrained on them")

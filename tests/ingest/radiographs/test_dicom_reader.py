@@ -337,7 +337,7 @@ def test_radiographs_and_images_of_no_told_modality(write_dicom, read, pixels, m
 def test_nothing_reaches_the_terminal(dicom_data, from_pydicom, read, tmp_path, capfd, caplog):
     damaged = tmp_path / "a.dcm"
     content = from_pydicom("MR_small_jp2klossless.dcm").read_bytes()
-    logging.getLogger().setLevel(logging.DEBUG)
+    caplog.set_level(logging.DEBUG)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         read(dicom_data / "ct_jpeg_extended.dcm")  # gdcm tries 8 bits first, and says so
