@@ -156,9 +156,9 @@ class RetrievalTable:
     def to_markdown(self) -> str:
         """As a table for people; without hit@1 beside precision@1, which equals it."""
         lines = [
-            "| task | metric | features | value | chance | encoder minus this | queries "
-            "| participants | candidates |",
-            "|---|---|---|---|---|---|---|---|---|",
+            "| task | metric | features | value | chance | minus chance | encoder minus this "
+            "| queries | participants | candidates |",
+            "|---|---|---|---|---|---|---|---|---|---|",
         ]
         first = {row.task for row in self.rows if (row.metric, row.k) == (PRECISION, 1)}
         for row in self.rows:
@@ -166,7 +166,7 @@ class RetrievalTable:
                 continue
             cells = (
                 row.task, metric_name(row.metric, row.k), row.features, _value(row.interval),
-                "–" if math.isnan(row.chance) else f"{row.chance:.3f}",
+                "–" if math.isnan(row.chance) else f"{row.chance:.3f}", _value(row.lift, sign="+"),
                 "" if row.difference is None else _value(row.difference, sign="+"),
                 str(row.n_queries), str(row.n_participants), str(row.n_candidates),
             )  # fmt: skip

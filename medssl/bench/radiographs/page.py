@@ -16,6 +16,7 @@ from medssl.bench.page import (
     plain,
     point_numbers,
     score_numbers,
+    signed,
 )
 from medssl.bench.radiographs.arms import BASE, TIP, arms, table_arms
 
@@ -167,7 +168,7 @@ def _find(rows: Sequence[RetrievalRow], kind: tuple[str, int | None]) -> Retriev
 
 
 def _retrieved(row: RetrievalRow) -> str:
-    return f"{plain(row.interval)}{' *' if row.above_chance else ''}"
+    return f"{row.interval.value:.3f}, {signed(row.lift)}{' *' if row.above_chance else ''}"
 
 
 def _counted(row: RetrievalRow) -> str:
@@ -216,8 +217,9 @@ def _how(results: Mapping[str, PartResult], options: Options) -> list[str]:
         "",
         "- Intervals: 95 %, percentile bootstrap over test participants of the mean over seeds; "
         "differences are paired. They do not tell how far the seed decides: `radiographs.json` "
-        f"holds each of the {options.seeds}. In retrieval, * marks a value whose difference "
-        "from chance has an interval above 0.",
+        f"holds each of the {options.seeds}. In retrieval, a value is followed by its "
+        "difference from chance with the interval of that, since chance moves with whoever is "
+        "drawn; * marks intervals above 0.",
         f"- {count} paired comparisons, not corrected for their number: about {count * 0.05:.0f} "
         "would exclude zero by chance alone.",
         "- All arms share data, split, steps, batch, image encoder, head and optimiser. ConVIRT "
