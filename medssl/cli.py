@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -212,27 +213,45 @@ def bench() -> None:
     """Compare methods on open data, with seeds, intervals and baselines."""
 
 
+def _bench_options(*, out: str, root: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """What every benchmark can be told."""
+    options = (
+        click.option(
+            "--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True,
+            help="Folder with one folder for each data set.",
+        ),
+        click.option(
+            "--out", type=click.Path(path_type=Path), default=Path(f"docs/results/{out}.md"),
+            show_default=True, help="The page; figures and numbers stand beside it.",
+        ),
+        click.option(
+            "--root", type=click.Path(path_type=Path), default=Path(f"medssl-runs/{root}"),
+            show_default=True, help="Outputs; started again, it goes on from there.",
+        ),
+        click.option("--seeds", type=click.IntRange(1), default=3, show_default=True),
+        click.option(
+            "--steps", type=click.IntRange(1), help="Of every arm, instead of the part's own."
+        ),
+        click.option("--workers", type=click.IntRange(1), default=2, show_default=True),
+        click.option(
+            "--curves/--no-curves", default=True, show_default=True, help="Label curves."
+        ),
+    )  # fmt: skip
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
 @bench.command()
-@click.option(
-    "--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True,
-    help="Folder with one folder for each data set.",
-)  # fmt: skip
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("docs/results/biosignals.md"),
-    show_default=True, help="The page; figures and numbers stand beside it.",
-)  # fmt: skip
-@click.option(
-    "--root", type=click.Path(path_type=Path), default=Path("medssl-runs/bench"),
-    show_default=True, help="Outputs; started again, it goes on from there.",
-)  # fmt: skip
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--steps", type=click.IntRange(1), help="Of every arm, instead of the leg's own.")
-@click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
+@_bench_options(out="biosignals", root="bench")
 @click.option(
     "--leg", "legs", type=click.Choice(["ecg", "ppg", "moments"]), multiple=True, help="Only these."
 )
 @click.option("--arm", "arms", multiple=True, help="Only the published recipe and these.")
-@click.option("--curves/--no-curves", default=True, show_default=True, help="Label curves.")
 @click.option(
     "--tune", is_flag=True, help="Try learning rates on validation participants; write no page."
 )
@@ -254,27 +273,12 @@ def biosignals(
 
 
 @bench.command()
-@click.option(
-    "--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True,
-    help="Folder with one folder for each data set.",
-)  # fmt: skip
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("docs/results/radiographs.md"),
-    show_default=True, help="The page; figures and numbers stand beside it.",
-)  # fmt: skip
-@click.option(
-    "--root", type=click.Path(path_type=Path), default=Path("medssl-runs/bench-radiographs"),
-    show_default=True, help="Outputs; started again, it goes on from there.",
-)  # fmt: skip
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--steps", type=click.IntRange(1), help="Of every arm, instead of the file's own.")
-@click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
+@_bench_options(out="radiographs", root="bench-radiographs")
 @click.option(
     "--part", "parts", type=click.Choice(["labels", "pairs", "tables"]), multiple=True,
     help="Only these.",
 )  # fmt: skip
 @click.option("--arm", "arms", multiple=True, help="Only ConVIRT and these.")
-@click.option("--curves/--no-curves", default=True, show_default=True, help="Label curves.")
 def radiographs(
     data: Path, out: Path, root: Path, seeds: int, steps: int | None, workers: int,
     parts: tuple[str, ...], arms: tuple[str, ...], curves: bool,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import json
 import os
 import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Self, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
@@ -23,6 +24,24 @@ class StrictModel(BaseModel):
     """Base of every configuration: unknown keys are errors, values are checked, nothing mutates."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class StoredModel(StrictModel):
+    """Settings that a store keeps with each record."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The settings that `text` gave.
+
+        Raises:
+            ValueError: It is not one.
+        """
+        return cls.model_validate_json(text)
+
+    @property
+    def text(self) -> str:
+        """One line of JSON, equal for equal settings."""
+        return json.dumps(self.model_dump(exclude_none=True), sort_keys=True)
 
 
 def expand(path: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from functools import lru_cache
 from typing import Final, Literal, Self
@@ -11,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 from pydantic import Field, PositiveFloat, model_validator
 
-from medssl.config import StrictModel
+from medssl.config import StoredModel
 from medssl.types import Array
 
 NOTCH_QUALITY: Final = 30.0
@@ -20,7 +19,7 @@ _DECAYED: Final = 1e-8
 """Share of a disturbance that is left beyond the filter's reach."""
 
 
-class Filter(StrictModel):
+class Filter(StoredModel):
     """A Butterworth filter run forwards and backwards, so that nothing is shifted in time.
 
     It runs at the recording's own rate, before resampling. Either edge may be left out: `low`
@@ -29,6 +28,8 @@ class Filter(StrictModel):
 
     >>> Filter(low=0.5, high=40).label
     '0.5 to 40 Hz, Butterworth of order 4, zero phase'
+    >>> Filter(high=40).text
+    '{"high": 40.0, "order": 4}'
     """
 
     low: float | None = Field(
@@ -51,24 +52,6 @@ class Filter(StrictModel):
             msg = f"low ({self.low:g} Hz) must be below high ({self.high:g} Hz)"
             raise ValueError(msg)
         return self
-
-    @classmethod
-    def parse(cls, text: str) -> Filter:
-        """The filter that `text` gave.
-
-        Raises:
-            ValueError: It is not one.
-        """
-        return cls.model_validate_json(text)
-
-    @property
-    def text(self) -> str:
-        """One line of JSON, equal for equal filters: how a store keeps it.
-
-        >>> Filter(high=40).text
-        '{"high": 40.0, "order": 4}'
-        """
-        return json.dumps(self.model_dump(exclude_none=True), sort_keys=True)
 
     @property
     def label(self) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 import torch
@@ -26,17 +24,6 @@ DAMPING: Final = 1e-3
 _APART: Final = 2.0
 
 Details = Float[Tensor, "batch 1 side side"]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """So many small operations are slower on several threads, and far slower on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def details(thumbnails: Float[Tensor, "batch side side"]) -> Details:

@@ -8,6 +8,7 @@ import numpy as np
 
 from medssl.audit.matching import BLOCK, FLAT, Match, candidate_pairs, confirm
 from medssl.evaluation.image_statistics import SIDE, thumbnail
+from medssl.threads import torch_threads
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +53,7 @@ def nearest_images(thumbnails: np.ndarray, participants: np.ndarray) -> list[Mat
     """
     import torch
 
-    from medssl.audit.image_alignment import aligned_distance, central, details, one_thread
+    from medssl.audit.image_alignment import aligned_distance, central, details
 
     order = np.argsort(participants, kind="stable")
     spread = thumbnails[order].std(axis=(1, 2))
@@ -61,7 +62,7 @@ def nearest_images(thumbnails: np.ndarray, participants: np.ndarray) -> list[Mat
     if len(set(participants[order].tolist())) < 2:
         return []
     grey = torch.from_numpy(thumbnails)
-    with one_thread():
+    with torch_threads(1):
         fine = torch.cat([details(part) for part in torch.split(grey, BLOCK)])
 
     def queries(first: int, last: int) -> np.ndarray:
@@ -73,7 +74,7 @@ def nearest_images(thumbnails: np.ndarray, participants: np.ndarray) -> list[Mat
         return found, np.zeros(len(found))
 
     codes = np.unique(participants[order], return_inverse=True)[1]
-    with one_thread():
+    with torch_threads(1):
         pairs = candidate_pairs(_unit(fine[order]), queries, codes)
         return confirm(compare, order[pairs], participants)
 

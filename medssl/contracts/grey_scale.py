@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from typing import Literal, Self
 
 from pydantic import Field, NonNegativeInt, model_validator
 
-from medssl.config import StrictModel
+from medssl.config import StoredModel
 
 
-class GreyScale(StrictModel):
+class GreyScale(StoredModel):
     """The display of radiographs (DICOM PS3.4 N.2): what decides over the pixels of an image.
 
     >>> GreyScale(voi="window", window_centre=-600, window_width=1500).label
     'window -600/1500, else percentiles 0.5 and 99.5'
+    >>> GreyScale(voi="none").text
+    '{"percentiles": [0.5, 99.5], "voi": "none", "window": 0}'
     """
 
     voi: Literal["header", "lut", "window", "percentile", "none"] = Field(
@@ -54,25 +55,6 @@ class GreyScale(StrictModel):
         if self.window_centre is None or self.window_width is None:
             return None
         return self.window_centre, self.window_width
-
-    @classmethod
-    def parse(cls, text: str) -> GreyScale:
-        """The grey scale that `text` gave.
-
-        Raises:
-            ValueError: It is not one.
-        """
-        return cls.model_validate_json(text)
-
-    @property
-    def text(self) -> str:
-        """One line of JSON, equal for equal grey scales: how a store keeps it.
-
-        >>> GreyScale(voi="none").text
-        '{"percentiles": [0.5, 99.5], "voi": "none", "window": 0}'
-        """
-        values = {name: getattr(self, name) for name in GreyScale.model_fields}
-        return json.dumps({n: v for n, v in values.items() if v is not None}, sort_keys=True)
 
     @property
     def label_without_header(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,8 @@ import pandas as pd
 from medssl.errors import StageError
 from medssl.evaluation.baselines import (
     DEMOGRAPHICS,
-    HEART_RATE,
     MEAN,
     METADATA,
-    STATISTICS,
     UNTRAINED,
     FeatureTable,
     demographic_features,
@@ -24,31 +22,23 @@ from medssl.evaluation.baselines import (
 )
 from medssl.evaluation.cases import Case, build_case
 from medssl.evaluation.embeddings import Embeddings
-from medssl.evaluation.image_statistics import IMAGE_STATISTICS
 from medssl.evaluation.metrics import METRICS
 from medssl.evaluation.models.bags import Bags
 from medssl.evaluation.models.settings import ModelName
 from medssl.evaluation.predictions import Predictions, join_runs
 from medssl.evaluation.probes import ProbeConfig, cross_validate, holdout
-from medssl.evaluation.report_words import BAG_OF_WORDS, word_features
 from medssl.evaluation.scoring import ENCODER, score
 from medssl.evaluation.statistics import METHODS
+from medssl.evaluation.store_features import SIGNALS, store_features, usual_features
 from medssl.evaluation.study_labels import study_labels
 from medssl.evaluation.tables import DifferenceRow, ProbeRow, ProbeTable
 from medssl.evaluation.units import Records
 from medssl.sampling.splits import SPLITS
-from medssl.store.schema import MODALITY, RECORD
-from medssl.types import Kind, Modality, Rows
+from medssl.store.schema import RECORD
+from medssl.types import Rows
 
 if TYPE_CHECKING:
     from medssl.store import Store
-
-
-_USUAL: Final = {
-    Kind.WAVEFORM: (HEART_RATE, STATISTICS), Kind.IMAGE: (IMAGE_STATISTICS,),
-    Kind.TEXT: (BAG_OF_WORDS,), Kind.VOLUME: (), Kind.TABLE: (),
-}  # fmt: skip
-"""Baselines that records of a kind have."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +87,7 @@ def run_probes(
     layers: Mapping[str, Embeddings] | None = None,
     rivals: Mapping[str, Rival] | None = None,
     pretraining: Collection[str] | None = None,
-    usual: Sequence[str] = (HEART_RATE, STATISTICS),
+    usual: Sequence[str] = SIGNALS,
     progress: Callable[[int, int], None] | None = None,
 ) -> ProbeTable:
     """Probe embeddings, and everything they must beat, on the same rows.
@@ -208,7 +198,9 @@ def probe_store(
     """
     given = {table.name for table in baselines}
     rows = rows_of(embeddings, store)
-    extra = _store_features(store, rows, config, without=given)
+    # Targets of records need the beats of each of them.
+    each = any(target.level != "participant" for target in config.targets)
+    extra = store_features(store, rows, each_record=each, without=given)
     labels, borrowed = study_labels(store, rows)
     table = run_probes(
         embeddings,
@@ -221,7 +213,7 @@ def probe_store(
         layers=layers,
         rivals=rivals,
         pretraining=pretraining,
-        usual=_usual(store, rows),
+        usual=usual_features(store, rows),
         progress=progress,
     )
     notes = [
@@ -246,50 +238,6 @@ def rows_of(embeddings: Embeddings | Records, store: Store) -> Rows:
         msg = f"{absent} embedded records are not in the store {store.path}: embed it again"
         raise StageError(msg)
     return np.asarray(rows, dtype=np.int64)
-
-
-def _store_features(
-    store: Store, rows: Rows, config: ProbeConfig, *, without: Collection[str]
-) -> list[FeatureTable]:
-    from medssl.evaluation.acquisition import acquisition_features
-    from medssl.evaluation.heart_rate import heart_rate_features
-    from medssl.evaluation.signal_statistics import signal_features
-
-    found = []
-    modalities = {Modality(name) for name in store.column(MODALITY, rows).tolist()}
-    kind = _kind(store, rows)
-    if HEART_RATE not in without and modalities in ({Modality.PPG}, {Modality.ECG}):
-        # Targets of records need the beats of each of them.
-        single = any(target.level != "participant" for target in config.targets)
-        found.append(
-            heart_rate_features(
-                store, rows, modality=next(iter(modalities)),
-                per_participant=None if single else 16,
-            )
-        )  # fmt: skip
-    if STATISTICS not in without and kind is Kind.WAVEFORM:
-        found.append(signal_features(store, rows))
-    if kind is Kind.IMAGE:
-        from medssl.evaluation.image_statistics import image_features, image_shape_features
-
-        tables = (image_features, image_shape_features)
-        found += [t for make in tables if (t := make(store, rows)).name not in without]
-    if BAG_OF_WORDS not in without and kind is Kind.TEXT:
-        found.append(word_features(store, rows))
-    if METADATA not in without:
-        found.append(acquisition_features(store, rows))
-    return found
-
-
-def _kind(store: Store, rows: Rows) -> Kind | None:
-    """Of records of one modality; None of several."""
-    modalities = set(store.column(MODALITY, rows).tolist())
-    return Modality(modalities.pop()).kind if len(modalities) == 1 else None
-
-
-def _usual(store: Store, rows: Rows) -> tuple[str, ...]:
-    kind = _kind(store, rows)
-    return () if kind is None else _USUAL[kind]
 
 
 def _same_records(other: Embeddings, embeddings: Embeddings | Records, name: str) -> FeatureTable:

@@ -29,6 +29,7 @@ from medssl.finetuning.sampler import Draw, UnitSampler
 from medssl.finetuning.scale import Scale
 from medssl.finetuning.units import LabelledUnits
 from medssl.finetuning.validation import validation_loss
+from medssl.threads import torch_threads
 from medssl.views.seeds import derive_seed
 
 Report = Callable[[int, float], None]
@@ -249,14 +250,11 @@ def choose_device(config: FinetuneConfig) -> torch.device:
 @contextmanager
 def repeatable(device: torch.device, threads: int | None) -> Iterator[None]:
     """Threads and kernels that repeat, and the global generator as it was afterwards."""
-    before = torch.get_num_threads()
     kernels = (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)
-    torch.set_num_threads(threads or before)
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     devices = [torch.cuda.current_device()] if device.type == "cuda" else []
     try:
-        with torch.random.fork_rng(devices=devices):
+        with torch_threads(threads), torch.random.fork_rng(devices=devices):
             yield
     finally:
-        torch.set_num_threads(before)
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = kernels

@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter, zoom
 
-from medssl.audit.image_alignment import SIDE, aligned_distance, central, details, one_thread
+from medssl.audit.image_alignment import SIDE, aligned_distance, central, details
+from medssl.threads import torch_threads
 
 
 def textures(count: int, seed: int = 0, side: int = 128) -> np.ndarray:
@@ -78,6 +79,6 @@ def test_a_central_cut_is_the_middle_at_full_size() -> None:
 
 def test_the_number_of_threads_is_given_back() -> None:
     before = torch.get_num_threads()
-    with one_thread():
+    with torch_threads(1):
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before

@@ -1,9 +1,5 @@
 """The parts of ConVIRT that are not in the paper, each against what it should do."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -16,17 +12,7 @@ from medssl.objectives.convirt import convirt_loss
 from medssl.objectives.cross_modal import Matches, find_matches
 from medssl.objectives.within_modality import matched_infonce
 from medssl.stages.pretrain import PretrainConfig
-
-
-def load(path):
-    specification = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[path.stem] = module
-    specification.loader.exec_module(module)
-    return module
-
-
-cases = load(Path(__file__).with_name("method_cases.py"))
+from tests.methods import method_cases as cases
 
 
 @pytest.fixture

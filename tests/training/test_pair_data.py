@@ -1,9 +1,5 @@
 """Pairs of every level come from the store as they belong together."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -11,19 +7,7 @@ from medssl.batches import Cells, Pictures
 from medssl.errors import StageError
 from medssl.training.config import FitConfig
 from medssl.training.pair_data import PairData
-
-PATH = Path(__file__).parents[1] / "methods" / "method_cases.py"
-
-
-def load(path):
-    specification = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[path.stem] = module
-    specification.loader.exec_module(module)
-    return module
-
-
-cases = load(PATH)
+from tests.methods import method_cases as cases
 
 
 def pairs(store, name="convirt", *, others=None, size=8, **changes):

@@ -1,9 +1,5 @@
 """The warm-up inside a run is done once; whoever was killed in it goes on with the same weights."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -12,19 +8,8 @@ from medssl.training import language, warm_up
 from medssl.training.config import FitConfig
 from medssl.training.pair_data import PairData
 from medssl.training.warm_up import warm_up_text
+from tests.methods import method_cases as cases
 
-PATH = Path(__file__).parents[1] / "methods" / "method_cases.py"
-
-
-def load(path):
-    specification = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[path.stem] = module
-    specification.loader.exec_module(module)
-    return module
-
-
-cases = load(PATH)
 SETTINGS = {"steps": 6, "batch_size": 8}
 
 

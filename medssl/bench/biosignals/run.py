@@ -64,16 +64,17 @@ def _score(
     curves: Mapping[str, Mapping[str, Sequence[Path]]],
     report: Report,
 ) -> None:
-    from medssl.bench.biosignals.baselines import baseline_tables
     from medssl.bench.biosignals.curves import score_curve
     from medssl.bench.biosignals.minirocket import beside_probes
     from medssl.bench.biosignals.orderings import judge
     from medssl.bench.biosignals.ranks import measure
     from medssl.bench.linear import score_linear
     from medssl.bench.untrained import UNTRAINED_SEEDS, untrained_embeddings
-    from medssl.evaluation.baselines import UNTRAINED
+    from medssl.evaluation.baselines import UNTRAINED, mean_features
     from medssl.evaluation.embeddings import Embeddings
+    from medssl.evaluation.heart_rate_variability import heart_rate_variability_features
     from medssl.evaluation.minirocket import minirocket_features
+    from medssl.evaluation.store_features import store_features
     from medssl.reduction.selection import Selection
     from medssl.sampling.splits import TRAIN
     from medssl.stages.embed import EMBEDDINGS
@@ -82,6 +83,7 @@ def _score(
     from medssl.stages.reduce import SELECTION
     from medssl.store import Store
     from medssl.store.schema import PARTICIPANT
+    from medssl.types import Modality
 
     leg = result.leg
     store = Store.open(store_folder(folders["ingest"]))
@@ -101,7 +103,11 @@ def _score(
     base_bundle = result.runs[0].folders["pretrain"] / BUNDLE
     report(f"{leg.name}: baselines")
     untrained = untrained_embeddings(store, rows, fit_rows, base_bundle, seeds=UNTRAINED_SEEDS)
-    tables = baseline_tables(store, rows, modality)
+    tables = [
+        *store_features(store, rows, each_record=True),
+        heart_rate_variability_features(store, rows, modality=Modality(modality)),
+        mean_features(store.column(PARTICIPANT, rows)),
+    ]
     rocket = minirocket_features(store, rows, fit_rows=fit_rows, seed=0)
     report(f"{leg.name}: scores")
     result.scores, result.notes = score_linear(

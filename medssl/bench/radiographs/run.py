@@ -183,13 +183,14 @@ def _score_linear(
 ) -> dict[str, Sequence[Embeddings]]:
     """Probe every arm and the untrained encoder; gives their embeddings, one table a seed."""
     from medssl.bench.linear import score_linear
-    from medssl.bench.radiographs.baselines import baseline_tables
     from medssl.bench.untrained import UNTRAINED_SEEDS, untrained_embeddings
     from medssl.bundle.names import BUNDLE
-    from medssl.evaluation.baselines import UNTRAINED
+    from medssl.evaluation.baselines import UNTRAINED, mean_features
     from medssl.evaluation.embeddings import Embeddings
+    from medssl.evaluation.store_features import store_features
     from medssl.sampling.splits import TRAIN
     from medssl.stages.embed import EMBEDDINGS
+    from medssl.store.schema import PARTICIPANT
 
     found: dict[str, list[Embeddings]] = {}
     for run in result.runs:
@@ -200,8 +201,12 @@ def _score_linear(
     bundle = result.runs[0].folders["pretrain"] / BUNDLE
     untrained = untrained_embeddings(store, rows, fitted, bundle, seeds=UNTRAINED_SEEDS)
     embeddings: dict[str, Sequence[Embeddings]] = {**found, UNTRAINED: untrained}
+    beside = [
+        *store_features(store, rows, each_record=True),
+        mean_features(store.column(PARTICIPANT, rows)),
+    ]
     result.linear, notes = score_linear(
-        result.part, store, embeddings, baseline_tables(store, rows), base=base, noun="images"
+        result.part, store, embeddings, beside, base=base, noun="images"
     )
     result.notes += notes
     return embeddings

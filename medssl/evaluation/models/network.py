@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 import numpy as np
@@ -20,6 +18,7 @@ from medssl.evaluation.models.scaler import Scaler
 from medssl.evaluation.models.settings import ModelConfig
 from medssl.evaluation.models.tasks import Task, make_task
 from medssl.evaluation.targets import Kind
+from medssl.threads import torch_threads
 
 CHUNK: Final = 4096
 """Rows that are predicted at once."""
@@ -59,7 +58,7 @@ def fit_network(
     if held.all() or _features(x).shape[1] == 0 or not len(new):
         flat = np.broadcast_to(base, shape).copy()
         return ModelOutput(flat, flat.copy(), chosen={"epochs": 0.0})
-    with one_thread():
+    with torch_threads(1):
         # What it would say without features is what it begins with.
         base = base_scores(kind, truth[~held], classes)
         scaler = Scaler.fit(_features(x.take(~held) if isinstance(x, Bags) else x[~held]))
@@ -150,14 +149,3 @@ def _predict(network: Network, inputs: Inputs, rows: Tensor) -> Tensor:
     network.eval()
     parts = [network(*inputs.take(some), len(some)) for some in torch.split(rows, CHUNK)]
     return torch.cat(parts)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Sums in one order, whatever the machine; small networks gain nothing from threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
