@@ -120,12 +120,16 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     {'sources': [{'rate': 128}]}
     >>> merge({"method": "convirt"}, {"method": {"gap": 1}})
     {'method': {'name': 'convirt', 'gap': 1}}
+    >>> merge({"method": {"name": "convirt", "gap": 1}}, {"method": "convirt"})
+    {'method': {'name': 'convirt', 'gap': 1}}
     """
     merged = dict(below)
     for key, value in above.items():
         held = merged.get(key)
-        if key in _NAMED and isinstance(held, str):
+        if key in _NAMED and isinstance(held, str) and isinstance(value, Mapping):
             held = {"name": held}
+        if key in _NAMED and isinstance(value, str) and isinstance(held, Mapping):
+            value = {"name": value}
         if isinstance(value, Mapping) and isinstance(held, Mapping):
             renamed = "name" in value and "name" in held and value["name"] != held["name"]
             merged[key] = dict(value) if renamed else merge(held, value)

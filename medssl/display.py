@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from medssl.store import Store
 
 _LABELS = {metric.name: metric.label for metrics in METRICS.values() for metric in metrics}
-_WIDTH_OF_FILES, _BRIEF = 120, 5
-"""Columns when the output is not a terminal."""
+_WIDTH_OF_FILES = 120  # columns when the output is not a terminal
+_BRIEF = 5  # files shown of a reason that asks for nothing
 _VERDICTS = {"better": "[green]better[/]", "worse": "[red]worse[/]", "unclear": "unclear"}
 
 

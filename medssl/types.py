@@ -33,6 +33,11 @@ class Kind(StrEnum):
     TEXT = "text"
     TABLE = "table"
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities of this kind."""
+        return tuple(modality.value for modality in Modality if modality.kind is self)
+
 
 class Modality(StrEnum):
     """What was measured."""

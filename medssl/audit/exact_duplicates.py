@@ -10,7 +10,7 @@ import numpy as np
 from medssl.audit.findings import Finding, Pair, Severity, Table, plural
 from medssl.audit.nouns import article, noun_of
 from medssl.store.schema import CONTENT_DIGEST, MODALITY, PARTICIPANT, QUALITY, RECORD
-from medssl.types import Kind, Modality
+from medssl.types import Kind
 
 if TYPE_CHECKING:
     from medssl.store import Store
@@ -40,9 +40,7 @@ def exact_duplicates(
         One finding on duplicates across participants (critical when copies in use stand in two
         splits) and one on duplicates inside participants; none where there are reports alone.
     """
-    kinds = {name: Modality(name).kind for name in set(store.column(MODALITY, rows).tolist())}
-    texts = [name for name, kind in kinds.items() if kind is Kind.TEXT]
-    rows = rows[~np.isin(store.column(MODALITY, rows).astype(str), texts)]
+    rows = rows[~np.isin(store.column(MODALITY, rows).astype(str), Kind.TEXT.modalities)]
     if len(rows) == 0:
         return []
     digests = store.column(CONTENT_DIGEST, rows)

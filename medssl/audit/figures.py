@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure as Canvas
 
-from medssl.audit.findings import Figure, ProbeRow
+from medssl.audit.findings import Figure, ProbeRow, slug
 from medssl.audit.projection import project
 from medssl.audit.svg import GREY, INK, MARKERS, PALETTE, canvas, render
 from medssl.evaluation.metrics import METRICS
@@ -64,7 +64,7 @@ def projection(
         axes.set_yticks([])
         return render(
             figure,
-            name=f"projection-{_slug(label)}",
+            name=f"projection-{slug(label)}",
             title=f"Participants by {label}",
             alt=f"Scatter plot of the first two principal components of {len(points)} "
             f"participants' mean embeddings, coloured by {label}.",
@@ -183,7 +183,7 @@ def forest(rows: Sequence[ProbeRow]) -> Figure | None:
         )
         return render(
             figure,
-            name=f"forest-{_slug(target)}-{_slug(metric)}",
+            name=f"forest-{slug(target)}-{slug(metric)}",
             title=f"Probe: {target}",
             alt=f"{label} of each set of features with 95 % intervals: {listed}.",
             caption=f"{label} on {shown[0].n_score:,} participants that the probe was not fitted "
@@ -267,7 +267,3 @@ def split_histograms(values: Mapping[str, np.ndarray], *, label: str) -> Figure 
 def _grid(axes: Axes, axis: Literal["x", "y"]) -> None:
     axes.grid(axis=axis, color=INK, alpha=0.12, lw=0.6)
     axes.set_axisbelow(True)
-
-
-def _slug(text: str) -> str:
-    return "".join(c if c.isalnum() and c.isascii() else "-" for c in text.lower())

@@ -208,6 +208,15 @@ def probe_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[ProbeRow, ...]:
     )
 
 
+def slug(text: str) -> str:
+    """A text as part of an identifier of a figure; letters of any script stay what they are.
+
+    >>> slug("Größe (cm)")
+    'größe--cm-'
+    """
+    return "".join(c if c.isalnum() else "-" for c in text.lower())
+
+
 def plural(count: int, noun: str) -> str:
     """Count and noun, for titles.
 

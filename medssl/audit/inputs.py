@@ -14,8 +14,9 @@ from medssl.audit.config import AuditConfig
 from medssl.audit.findings import ProbeRow
 from medssl.audit.groups import grouped
 from medssl.config import nearest
-from medssl.errors import ConfigError, MedsslError, StageError
+from medssl.errors import ConfigError, MedsslError
 from medssl.evaluation.embeddings import Embeddings
+from medssl.evaluation.probe import rows_of
 from medssl.evaluation.scoring import ENCODER
 from medssl.evaluation.study_labels import study_labels
 from medssl.evaluation.targets import Target
@@ -25,7 +26,6 @@ from medssl.store.schema import (
     ADDED,
     MODALITY,
     PARTICIPANT,
-    RECORD,
     RECORDS_SCHEMA,
     presence,
 )
@@ -124,12 +124,7 @@ class AuditInputs:
         Raises:
             StageError: An embedded record is not in the store.
         """
-        places = pd.Index(self.store.column(RECORD)).get_indexer(pd.Index(self.embeddings.records))
-        absent = int((places < 0).sum())
-        if absent:
-            msg = f"{absent} embedded records are not in this store: embed it again"
-            raise StageError(msg)
-        return np.asarray(places, dtype=np.int64)
+        return rows_of(self.embeddings, self.store)
 
     @cached_property
     def record_labels(self) -> pd.DataFrame:
@@ -178,7 +173,7 @@ class AuditInputs:
         """
         index = pd.Index(self.embeddings.records)
         if name in self.record_labels.columns:
-            return self.record_labels[name].reindex(index)
+            return self.record_labels[name]
         if name in RECORDS_SCHEMA.names:
             values = pd.Series(self.store.column(name, self.embedded), index=index)
             if name not in self.store.participants or values.notna().any():

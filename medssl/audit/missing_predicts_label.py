@@ -58,8 +58,8 @@ def missing_predicts_label(
     The pattern of a participant: which labels (other than the target's own) are missing, which
     modalities are there, how many records of each, and for which share of them study, rate, units,
     site, device, quality, view or time is unknown. Predictions are out of fold, folds over
-    participants. A
-    pattern that predicts a label is a shortcut for every model that sees how much data there is.
+    participants. A pattern that predicts a label is a shortcut for every model that sees how much
+    data there is.
 
     Args:
         store: The store.

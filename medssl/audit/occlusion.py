@@ -150,16 +150,11 @@ def _probe(
     rows = rows[subsample(found.units.participants[rows], MAX_FITTED, seed=seed)]
     x, truth, people = found.x[rows], found.truth[rows], found.units.participants[rows]
     check_disjoint("participants that a probe is fitted on and those occluded", people, held)
-    config = CONFIG
 
     def predict(embeddings: np.ndarray) -> np.ndarray:
-        nonlocal config
-        output = fit_predict(
+        return fit_predict(
             x, truth, people, embeddings,
-            kind=found.target.kind, config=config, classes=len(found.classes), seed=seed,
-        )  # fmt: skip
-        # The penalty was chosen in the first call: the others only fit with it.
-        config = CONFIG.model_copy(update={"alphas": (output.penalty,)})
-        return output.scores
+            kind=found.target.kind, config=CONFIG, classes=len(found.classes), seed=seed,
+        ).scores  # fmt: skip
 
     return predict

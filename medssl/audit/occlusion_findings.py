@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from medssl.audit.findings import CellMap, Finding, Severity, Table, plural
+from medssl.audit.findings import CellMap, Finding, Severity, Table, plural, slug
 from medssl.audit.regions import Region
 from medssl.evaluation.statistics import Interval, Replicates, WeightedMetric, resample
 
@@ -203,12 +203,8 @@ def _border(case: Case, drawn: Replicates, parts: list[Region], most: float) -> 
         "be read from the border because of what is at it: the map says where.",
         advice=advice,
         cells=CellMap(subject=target, movement=tuple(map(tuple, values.tolist()))),
-        figure=f"occlusion-{_slug(target)}-{_slug(name)}",
+        figure=f"occlusion-{slug(target)}-{slug(name)}",
     )
-
-
-def _slug(text: str) -> str:
-    return "".join(c if c.isalnum() and c.isascii() else "-" for c in text.lower())
 
 
 def _the(name: str) -> str:

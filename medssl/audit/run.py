@@ -214,10 +214,12 @@ def _overlays(store: Store, findings: Sequence[Finding], limit: int) -> list[Fig
             names = (people[left], people[right])
             name = f"{finding.figure}-{place}" if place else str(finding.figure)
             kind = Modality(store.column(MODALITY)[left]).kind
+            if kind not in (Kind.IMAGE, Kind.WAVEFORM):
+                continue
             records = [np.asarray(store.read_record(row)) for row in (left, right)]
             if kind is Kind.IMAGE:
                 drawn.append(pictures.image_pair(*records, names=names, name=name))
-            elif kind is Kind.WAVEFORM:
+            else:
                 rate = float(store.column(RATE)[left])
                 waves = (record[0] for record in records)
                 drawn.append(
@@ -228,17 +230,16 @@ def _overlays(store: Store, findings: Sequence[Finding], limit: int) -> list[Fig
 
 def _heat_maps(inputs: AuditInputs, findings: Sequence[Finding]) -> list[Figure]:
     """Where scores are read, over the mean of the occluded images."""
-    mapped = [finding for finding in findings if finding.cells]
+    mapped = [(one, one.cells) for one in findings if one.cells is not None]
     if not mapped:
         return []
     held = occluded_rows(inputs)
     mean = (read_thumbnails(inputs.store, held) / 255).mean(axis=0)
     return [
         pictures.heat_map(
-            mean, np.array(one.cells.movement), target=one.cells.subject, name=str(one.figure)
+            mean, np.array(cells.movement), target=cells.subject, name=str(one.figure)
         )
-        for one in mapped
-        if one.cells is not None
+        for one, cells in mapped
     ]
 
 

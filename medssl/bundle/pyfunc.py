@@ -36,7 +36,11 @@ class SegmentModel:
                 lies outside [0, 1].
         """
         if isinstance(self.encoder.contract, TextContract):
-            return self.encoder.embed(np.asarray(model_input, dtype=object).ravel().tolist())
+            texts = np.asarray(model_input, dtype=object)
+            if texts.ndim > 1 and texts.shape[1:] != (1,):
+                msg = f"texts come as a list or a table of one column, not of shape {texts.shape}"
+                raise ContractError(msg)
+            return self.encoder.embed(texts.ravel().tolist())
         wanted = input_shape(self.encoder.contract)
         shown = f"(n, {', '.join(map(str, wanted))})"
         try:

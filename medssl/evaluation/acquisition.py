@@ -9,7 +9,7 @@ import pandas as pd
 
 from medssl.evaluation.baselines import METADATA, FeatureTable, encode
 from medssl.store import schema
-from medssl.types import Kind, Modality, Rows
+from medssl.types import Kind, Rows
 
 if TYPE_CHECKING:
     from medssl.store import Store
@@ -67,10 +67,10 @@ def acquisition_features(store: Store, rows: Rows) -> FeatureTable:
 
 def _aspects(shapes: np.ndarray, modalities: np.ndarray) -> np.ndarray:
     """Logarithm of columns over rows, shape (n,); NaN of what is no image."""
-    images = [Modality(name).kind is Kind.IMAGE for name in modalities.tolist()]
+    images = np.isin(modalities.astype(str), Kind.IMAGE.modalities)
     found = np.full(len(shapes), np.nan)
     for place in np.flatnonzero(images):
-        rows, columns = shapes[place]
+        rows, columns = shapes[place][-2:]
         found[place] = np.log(columns / rows)
     return found
 

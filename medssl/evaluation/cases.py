@@ -123,7 +123,7 @@ def build_case(
     counts = (wanted & absent & ~disagree, wanted & absent & disagree, wanted & ~absent & disagree)
     problem = _absent(target, frame) or _problem(case, config)
     if len(truth.units) == 0 and not disagree.any():
-        problem = "none of these records has this label, and no other record of their studies"
+        problem = "none of these records has this label"
     notes = _notes(case, *(int(mask.sum()) for mask in counts))
     return replace(case, notes=notes if problem else (*notes, *_rare(case)), problem=problem)
 

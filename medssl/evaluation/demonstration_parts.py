@@ -24,6 +24,7 @@ from medssl.store.schema import (
     UNITS,
     VIEW,
 )
+from medssl.text.headers import told_name
 from medssl.text.report import Report
 from medssl.types import Kind, Modality
 
@@ -148,7 +149,7 @@ def _report(store: Store, row: int, modality: Modality, config: PartConfig) -> P
     if not config.reports:
         sections = Report.from_text(text).sections
         summary: dict[str, int | float | str] = {
-            "sections": ", ".join(dict.fromkeys(section.name for section in sections)),
+            "sections": ", ".join(dict.fromkeys(told_name(one.name) for one in sections)),
             "words": sum(len(section.text.split()) for section in sections),
         }
         return Part(modality=modality.value, summary=summary)

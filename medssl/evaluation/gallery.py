@@ -59,7 +59,7 @@ class Gallery:
             k: The largest that will be asked for.
         """
         n = len(participants)
-        wanted = min(_TIMES * k + _MARGIN, n)
+        wanted = _kept(k, n)
         rows: list[tuple[np.ndarray, ...]] = []
         share = np.zeros(n)
         for part in blocks(queries, n):
@@ -90,7 +90,7 @@ class Gallery:
         which the kept candidates of a query weigh less than k is NaN, to be drawn again.
         """
         tied = bool((self.stops - self.starts > 1).any())
-        width = self.nearest.shape[1] if tied else min(_TIMES * k + _MARGIN, self.nearest.shape[1])
+        width = self.nearest.shape[1] if tied else _kept(k, self.nearest.shape[1])
         order, relevant = self.nearest[:, :width], self.relevant[:, :width]
         short = (order < len(self.share)).sum(axis=1) < len(self.share)
 
@@ -113,6 +113,10 @@ class Gallery:
     def chance(self) -> WeightedMetric:
         """Mean over queries of the share of candidates that are right answers, by weight."""
         return lambda weights: (weights @ self.share) / weights.sum(axis=1)
+
+
+def _kept(k: int, candidates: int) -> int:
+    return min(_TIMES * k + _MARGIN, candidates)
 
 
 def _padded(rows: Sequence[np.ndarray], width: int, fill: int) -> np.ndarray:

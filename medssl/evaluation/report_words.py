@@ -35,7 +35,9 @@ def word_features(store: Store, rows: Rows) -> FeatureTable:
     """
     from sklearn.feature_extraction.text import HashingVectorizer
 
-    if any(Modality(name).kind is not Kind.TEXT for name in set(store.column("modality", rows))):
+    if any(
+        Modality(name).kind is not Kind.TEXT for name in set(store.column(schema.MODALITY, rows))
+    ):
         msg = f"a {BAG_OF_WORDS} is for records of texts: choose rows of modality report"
         raise StageError(msg)
     counter = HashingVectorizer(n_features=COLUMNS, ngram_range=(1, 2), dtype=np.float32)
@@ -43,7 +45,7 @@ def word_features(store: Store, rows: Rows) -> FeatureTable:
     return FeatureTable(
         BAG_OF_WORDS,
         store.column(schema.RECORD, rows),
-        counter.transform(texts).toarray().reshape(-1, COLUMNS),
+        counter.transform(texts).toarray(),
         tuple(f"place {place}" for place in range(COLUMNS)),
         note=f"words and pairs of words of all sections, hashed to {COLUMNS} places",
         by="record",

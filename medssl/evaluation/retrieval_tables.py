@@ -19,6 +19,8 @@ from medssl.evaluation.statistics import METHODS, Interval, Method, WeightedMetr
 Average = Literal["participant", "record"]
 
 ENCODER = "encoder"
+_Resampled = tuple[dict[str, WeightedMetric], np.ndarray, int]
+"""Metrics of weights, the participant of each weight, and the records behind them."""
 _SEPARATOR = "\0"
 _CHANCE = "\0chance"
 
@@ -264,15 +266,13 @@ def _rows(
     seed: int,
     method: Method,
 ) -> list[RetrievalRow]:
-    functions = (_by_gallery if ranking.galleries else _by_query)(ranking, sets, average)
-    asking = ranking.galleries[0].participants if ranking.galleries else ranking.participants
-    names = np.unique(asking)
+    made = _by_gallery(ranking, sets) if ranking.galleries else _by_query(ranking, sets, average)
+    functions, people, records = made
     drawn = None
     if len(ranking.queries):
         drawn = resample(
-            functions, names if not ranking.galleries else asking, replicates=replicates,
-            seed=seed, method=method, n_records=len(asking),
-        )  # fmt: skip
+            functions, people, replicates=replicates, seed=seed, method=method, n_records=records
+        )
     nothing = Interval(math.nan, math.nan, math.nan, level, 0, 0, METHODS[method])
     rows = []
     for place, (metric, k) in enumerate(ranking.columns):
@@ -290,7 +290,7 @@ def _rows(
                     task=ranking.task, features=features, metric=metric, k=k, interval=interval,
                     chance=drawn.values[expected] if drawn else math.nan,
                     n_queries=len(ranking.queries), n_candidates=ranking.n_candidates,
-                    n_participants=len(names), lift=lift, difference=difference,
+                    n_participants=len(np.unique(people)), lift=lift, difference=difference,
                     resampled="candidates" if ranking.galleries else "queries",
                 )
             )  # fmt: skip
@@ -299,8 +299,8 @@ def _rows(
 
 def _by_query(
     ranking: Ranking, sets: Mapping[str, Sequence[Ranking]], average: Average
-) -> dict[str, WeightedMetric]:
-    """Metrics of the participants that ask, in the order of their names."""
+) -> _Resampled:
+    """Metrics of the participants that ask; who they are, and how many queries."""
     names, inverse, counts = np.unique(
         ranking.participants, return_inverse=True, return_counts=True
     )
@@ -316,14 +316,13 @@ def _by_query(
         for features, several in sets.items():
             values = np.mean([one.values[:, place] for one in several], axis=0)
             found[_key(features, place)] = mean(values)
-    return found
+    return found, names, len(inverse)
 
 
-def _by_gallery(
-    ranking: Ranking, sets: Mapping[str, Sequence[Ranking]], average: Average
-) -> dict[str, WeightedMetric]:
-    """Metrics of the candidates; every sentence counts once, however they are averaged."""
+def _by_gallery(ranking: Ranking, sets: Mapping[str, Sequence[Ranking]]) -> _Resampled:
+    """Metrics of the candidates, of which every sentence counts once; whose they are."""
     found = {}
+    people = ranking.galleries[0].participants
     for place, (metric, k) in enumerate(ranking.columns):
         assert metric == PRECISION
         assert k is not None
@@ -331,7 +330,7 @@ def _by_gallery(
         for features, several in sets.items():
             galleries = [gallery for one in several for gallery in one.galleries]
             found[_key(features, place)] = mean_metric([one.precision(k) for one in galleries])
-    return found
+    return found, people, len(people)
 
 
 def _key(features: str, place: int) -> str:

@@ -35,12 +35,12 @@ def study_labels(store: Store, rows: Rows) -> tuple[pd.DataFrame, tuple[str, ...
     absent = [name for name in own.columns if own[name].isna().all()]
     if not absent:
         return own, ()
-    codes = study_codes(store, np.arange(len(store)))
-    others = np.setdiff1d(np.flatnonzero(np.isin(codes, codes[rows])), rows)
-    if len(others) == 0:
-        return own, ()
-    labels = store.record_labels[absent].reindex(store.column(RECORD, others))
-    studies = labels.groupby(codes[others])
-    agreed = studies.first().where(studies.nunique() == 1).reindex(codes[rows])
+    labelled = store.record_labels[absent].dropna(how="all")
+    others = pd.Index(store.column(RECORD)).get_indexer(labelled.index)
+    others = np.setdiff1d(others[others >= 0], rows)
+    # Codes of these alone: a store may hold millions of records without a label.
+    codes, of_others = np.split(study_codes(store, np.concatenate([rows, others])), [len(rows)])
+    studies = labelled.reindex(store.column(RECORD, others)).groupby(of_others)
+    agreed = studies.first().where(studies.nunique() == 1).reindex(codes)
     given = tuple(str(name) for name in absent if agreed[name].notna().any())
     return own.assign(**{name: agreed[name].to_numpy() for name in given}), given

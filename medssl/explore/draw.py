@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from medssl.explore.style import INK, PALETTE, shorten
 from medssl.store import Store
 from medssl.store import schema as columns
+from medssl.text.headers import told_name
 from medssl.text.report import Report
 from medssl.types import Array, Kind, Modality
 
@@ -176,11 +177,15 @@ def draw_grey(axes: Axes, plane: Array, window: tuple[float, float]) -> None:
 def outline(report: str) -> str:
     r"""The sections of a report and how long they are, without what they say.
 
+    A header that is none of ours may name somebody, and is told as `other`.
+
     >>> outline("INDICATION: Cough for 2 weeks.\nIMPRESSION: Normal.")
     'indication: 4 words\nimpression: 1 word'
+    >>> outline("DR SMITH: Called.")
+    'other: 1 word'
     """
     sections = Report.from_text(report).sections if report.strip() else ()
-    sizes = [(section.name, len(section.text.split())) for section in sections]
+    sizes = [(told_name(section.name), len(section.text.split())) for section in sections]
     return "\n".join(f"{name}: {size} word{'s' * (size != 1)}" for name, size in sizes)
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from medssl.errors import StageError
 from medssl.evaluation.embeddings import Embeddings
+from medssl.evaluation.study_labels import study_labels
 from medssl.files import digest_json, read_json
 from medssl.sampling.splits import SplitConfig, assign_splits
 from medssl.stages.audit import PAGE
@@ -129,8 +130,8 @@ class RunOutputs:
 
     @cached_property
     def record_labels(self) -> pd.DataFrame:
-        """Label columns of records and their sessions, by record."""
-        return self.store.record_labels
+        """Label columns of embedded records, or of other records of their studies, by record."""
+        return study_labels(self.store, self.rows)[0]
 
     @cached_property
     def splits(self) -> dict[str, str]:

@@ -48,14 +48,13 @@ def build_views(config: AnyViewsConfig, contract: Contract) -> Any:
             f"augment.kind to {kind}, with views of {kind}s, or leave augment out"
         )
         raise StageError(msg)
-    if isinstance(config, ImageViewsConfig) and isinstance(contract, ImageContract):
-        if config.size != contract.size:
-            msg = (
-                f"finetune.augment.size is {config.size} and the encoder sees {contract.size} "
-                f"pixels: set it to {contract.size}"
-            )
-            raise StageError(msg)
-        return config.build()
+    pixels = contract.size if isinstance(contract, ImageContract) else None
+    if isinstance(config, ImageViewsConfig) and config.size != pixels:
+        msg = (
+            f"finetune.augment.size is {config.size} and the encoder sees {pixels} pixels: set it "
+            f"to {pixels}"
+        )
+        raise StageError(msg)
     if isinstance(contract, TextContract) and isinstance(config, TextViewsConfig):
         return config.build(contract.policy)
     return config.build()

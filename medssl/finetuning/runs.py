@@ -227,7 +227,8 @@ def build_network(
     config, adapted = work.config, None
     torch.manual_seed(derive_seed(seed, "encoder"))
     if start == SCRATCH:
-        encoder = build_encoder(work.encoder)
+        # What a configuration freezes are pretrained weights; random ones are not worth keeping.
+        encoder = build_encoder(work.encoder).requires_grad_(True)
     else:
         assert work.module is not None
         encoder = copy.deepcopy(work.module)

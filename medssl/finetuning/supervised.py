@@ -45,7 +45,6 @@ def supervised_predictions(
     encoder: EncoderConfig,
     config: SupervisedConfig | None = None,
     seed: int = 0,
-    inputs: Inputs | None = None,
 ) -> Predictions:
     """Train an encoder from scratch with labels, and predict others.
 
@@ -59,8 +58,6 @@ def supervised_predictions(
         encoder: How to build the encoder.
         config: Steps, learning rate, seeds.
         seed: Of everything.
-        inputs: How records become what the encoder takes; as the store tells it by default, which
-            it cannot for texts.
 
     Returns:
         One run a seed; units without a label are absent.
@@ -78,7 +75,7 @@ def supervised_predictions(
         raise StageError(msg)
     runs = [
         train_from_scratch(store, *parts, target=target, encoder=encoder, config=config,
-                           seed=seed, run=run, inputs=inputs)
+                           seed=seed, run=run)
         for run in range(config.seeds)
     ]  # fmt: skip
     return gather_runs(runs, parts[2])

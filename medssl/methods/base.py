@@ -131,7 +131,7 @@ class PretrainingMethod(lightning.LightningModule):
         return terms[LOSS]
 
     def view(self, batch: Batch, which: Side, number: int = 0) -> Any:
-        """A stochastic view of one side of a batch, on the batch's device.
+        """A stochastic view of one side of a batch, on the method's device.
 
         Args:
             batch: Records as they come from the store.
@@ -143,7 +143,7 @@ class PretrainingMethod(lightning.LightningModule):
         return move(seen, self.device)  # tokens are made on the CPU
 
     def plain(self, batch: Batch, which: Side) -> Any:
-        """One side of a batch as it would be embedded, on the batch's device."""
+        """One side of a batch as it would be embedded, on the method's device."""
         return self.inputs_of(which).plain(batch[which], self.device)
 
     def view_seed(self, batch: Batch, which: Side, number: int = 0) -> int:

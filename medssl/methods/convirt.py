@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -68,19 +69,27 @@ class ConVIRT(PretrainingMethod):
         sentences = self.sentences(batch)
         texts = gather(self.project(sentences))
         codes = gather(self._codes(sentences))
-        matches = self._matches(batch, codes)
+        people, studies = gather(batch["participants"]), gather(batch["studies"])
+
+        def match(texts: Tensor) -> Matches:
+            return find_matches(
+                people, studies, texts,
+                same_report=settings.same_report, same_participant=settings.same_participant,
+            )  # fmt: skip
+
+        matches = match(codes)
         terms = {
             settings.loss.name: self.contrast(
                 images, texts, matches,
-                items=(gather(batch["places"]), gather(batch["studies"])),
+                items=(gather(batch["places"]), studies),
                 opposites=self._opposites(batch, sentences) if settings.opposites else None,
             )
         }  # fmt: skip
         weights = {settings.loss.name: 1.0}
-        for name, weight, value in self._further(batch, images, texts, matches, codes):
+        for name, weight, value in self._further(batch, images, texts, match, codes):
             terms[name], weights[name] = value, weight
         total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
-        rate = false_negative_rate(gather(batch["participants"]), codes)
+        rate = false_negative_rate(people, codes)
         return {LOSS: total, **terms, **self.contrast.told(), "false_negatives": rate}
 
     def sentences(self, batch: Batch, number: int = 0) -> list[str]:
@@ -99,10 +108,15 @@ class ConVIRT(PretrainingMethod):
         return projected
 
     def _further(
-        self, batch: Batch, images: Tensor, texts: Tensor, matches: Matches, codes: Tensor
+        self,
+        batch: Batch,
+        images: Tensor,
+        texts: Tensor,
+        match: Callable[[Tensor], Matches],
+        codes: Tensor,
     ) -> list[tuple[str, float, Tensor]]:
         """Name, weight and value of every further term that has a weight."""
-        settings, found = self.settings, []
+        settings, found, matches = self.settings, [], match(codes)
         if settings.image_image:
             side: Side = "companion" if "companion" in batch else "first"
             view = self.view(batch, side, number=1)
@@ -114,20 +128,12 @@ class ConVIRT(PretrainingMethod):
             other = gather(self.project(sentences))
             # Both draws are compared with both draws of the other reports.
             drawn = torch.stack([codes, gather(self._codes(sentences))], dim=1)
-            value = matched_infonce(texts, other, self._matches(batch, drawn))
+            value = matched_infonce(texts, other, match(drawn))
             found.append(("text_text", settings.text_text, value))
         if settings.gap:
             value = torch.stack(list(contrastive_gap_terms(images, texts, matches).values())).sum()
             found.append(("gap", settings.gap, value))
         return [*found, *self.extras(images, texts)]
-
-    def _matches(self, batch: Batch, codes: Tensor) -> Matches:
-        """Which rows of all ranks are pairs and which are compared, by texts that are gathered."""
-        return find_matches(
-            gather(batch["participants"]), gather(batch["studies"]), codes,
-            same_report=self.settings.same_report,
-            same_participant=self.settings.same_participant,
-        )  # fmt: skip
 
     def _opposites(self, batch: Batch, sentences: list[str]) -> Alternatives:
         """The sentences with their negation or side flipped, where there is one to flip."""

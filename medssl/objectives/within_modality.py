@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from medssl.objectives.cross_modal import Matches, check_pairs, weighted_cross_entropy
@@ -51,16 +51,21 @@ def matched_infonce(
     with full_precision(first):
         a, b = unit_rows(first), unit_rows(second)
         cross = a @ b.T / temperature
-        there = _anchors(cross, a @ a.T / temperature, Matches(positive, compared))
-        back = _anchors(cross.T, b @ b.T / temperature, Matches(positive.T, compared.T))
+        there = _anchors(cross, a @ a.T / temperature, positive, compared)
+        back = _anchors(cross.T, b @ b.T / temperature, positive.T, compared.T)
         return (there.mean() + back.mean()) / 2
 
 
 def _anchors(
-    cross: Float[Tensor, "batch batch"], within: Float[Tensor, "batch batch"], matches: Matches
+    cross: Float[Tensor, "batch batch"],
+    within: Float[Tensor, "batch batch"],
+    positive: Bool[Tensor, "batch batch"],
+    compared: Bool[Tensor, "batch batch"],
 ) -> Float[Tensor, " batch"]:
     """Cross-entropy of each anchor over the other view, then over its own view without itself."""
     other = ~torch.eye(len(cross), dtype=torch.bool, device=cross.device)
-    positive = torch.cat([matches.positive, matches.positive & other], dim=1)
-    compared = torch.cat([matches.compared, matches.compared & other], dim=1)
-    return weighted_cross_entropy(torch.cat([cross, within], dim=1), positive, compared)
+    return weighted_cross_entropy(
+        torch.cat([cross, within], dim=1),
+        torch.cat([positive, positive & other], dim=1),
+        torch.cat([compared, compared & other], dim=1),
+    )

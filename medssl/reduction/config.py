@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from medssl.config import StrictModel
+from medssl.ingest.radiographs.views import require_view
 
 
 class Range(StrictModel):
@@ -59,8 +60,8 @@ class ReduceConfig(StrictModel):
     )
     views: tuple[str, ...] = Field(
         (),
-        description="images of these views alone, such as [PA, AP]; images of another view, and of "
-        "none, are left out; empty keeps all",
+        description="images of these views alone, such as [PA, AP, AP supine, frontal]; images of "
+        "another view, and of none, are left out; empty keeps all",
     )
     exact_duplicates: bool = Field(
         True, description="keep one record of those with equal content inside a participant"
@@ -70,3 +71,8 @@ class ReduceConfig(StrictModel):
         description="leave out every record whose content stands under two participants: "
         "nobody can tell whose it is",
     )
+
+    @field_validator("views")
+    @classmethod
+    def _known_views(cls, views: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(require_view(view) for view in views)

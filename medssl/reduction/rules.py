@@ -9,7 +9,7 @@ from medssl.reduction.config import ReduceConfig
 from medssl.reduction.selection import Selection
 from medssl.store import Store
 from medssl.store.schema import CONTENT_DIGEST, GRADES, MODALITY, PARTICIPANT, QUALITY, VIEW
-from medssl.types import Kind, Modality
+from medssl.types import Kind
 
 LOW_QUALITY = "low_quality"
 EXACT_DUPLICATE = "exact_duplicate"
@@ -46,10 +46,12 @@ def reduce(store: Store, config: ReduceConfig) -> Selection:
         selection = selection.drop(outside, reason=quality_reason(component))
     if config.views:
         shown = store.column(VIEW)
-        image = _of_kind(store, Kind.IMAGE)
+        image = np.isin(store.column(MODALITY).astype(str), Kind.IMAGE.modalities)
         wanted = np.array([view in config.views for view in shown.tolist()], dtype=bool)
         selection = selection.drop(np.flatnonzero(image & ~wanted), reason=OTHER_VIEW)
-    kept = np.flatnonzero(selection.keep & ~_of_kind(store, Kind.TEXT))
+    kept = np.flatnonzero(
+        selection.keep & ~np.isin(store.column(MODALITY).astype(str), Kind.TEXT.modalities)
+    )
     frame = pd.DataFrame(
         {
             "row": kept,
@@ -72,16 +74,6 @@ def reduce(store: Store, config: ReduceConfig) -> Selection:
             distances=np.zeros(len(repeats)),
         )
     return selection
-
-
-def _of_kind(store: Store, kind: Kind) -> np.ndarray:
-    """Which records are of a kind, shape (records,)."""
-    named = store.column(MODALITY)
-    found = np.zeros(len(named), dtype=bool)
-    for modality in Modality:
-        if modality.kind is kind:
-            found |= named == modality.value
-    return found
 
 
 def count_ungraded(store: Store, config: ReduceConfig, selection: Selection) -> dict[str, int]:

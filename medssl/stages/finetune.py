@@ -105,6 +105,6 @@ def _summarise(curve: dict[str, Any], config: FinetuneConfig, scored: int) -> di
 
 
 STAGE = Stage(
-    name="finetune", version=3, config=FinetuneConfig, run=run,
+    name="finetune", version=4, config=FinetuneConfig, run=run,
     needs=("ingest", "pretrain"), uses=("reduce",), reads=("seed", "split"), resumes=True,
 )  # fmt: skip

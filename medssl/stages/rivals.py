@@ -311,7 +311,7 @@ def _untrained(context: Context, ground: _Ground) -> list[Embeddings]:
 
 
 STAGE = Stage(
-    name="rivals", version=3, config=RivalsConfig, run=run,
+    name="rivals", version=4, config=RivalsConfig, run=run,
     needs=("ingest",), uses=("reduce", "pretrain", "embed", "probe"), reads=("seed", "split"),
     resumes=True, ignores=("workers",),
 )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Final
 from medssl.text.report import TEXT, Section
 
 PREAMBLE: Final = "preamble"
+LAST_PARAGRAPH: Final = "last paragraph"
 
 SPELLINGS: Final[dict[str, str]] = {
     "addendum": "addendum",
@@ -35,6 +36,7 @@ SPELLINGS: Final[dict[str, str]] = {
 sections agree: `pfi` is a history there, `ndication` an impression."""
 
 _CANONICAL = {spelling: name for name, found in SPELLINGS.items() for spelling in found.split(", ")}
+_TOLD = {*SPELLINGS, PREAMBLE, TEXT, LAST_PARAGRAPH}
 _PARTS = ("impression", "findings", "history", "comparison", "addendum")
 _VIEWS = re.compile(
     "chest|portable|pa and lat|lateral and pa|ap and lateral|lateral and ap|frontal and|two views|"
@@ -63,6 +65,17 @@ def canonical_name(header: str) -> str:
     if _VIEWS.search(lower):
         return "findings"
     return _NO_LETTERS.sub(" ", lower).strip() or TEXT
+
+
+def told_name(name: str) -> str:
+    """The name of a section as it may leave the machine: one of ours, or `other`.
+
+    An unknown header keeps its own words in the store, and these may be somebody's name.
+
+    >>> told_name("findings"), told_name("dr smith john")
+    ('findings', 'other')
+    """
+    return name if name in _TOLD else "other"
 
 
 def spans(text: str, header: re.Pattern[str]) -> Iterator[tuple[str, int, int]]:

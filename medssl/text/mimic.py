@@ -6,12 +6,11 @@ import re
 from typing import Final
 
 from medssl.text.errors import EMPTY_REPORT, TextError
-from medssl.text.headers import cut_sections, spans
+from medssl.text.headers import LAST_PARAGRAPH, cut_sections, spans
 from medssl.text.mimic_exceptions import MISNAMED, SPANS
 from medssl.text.report import Report
 
 CONCLUSIONS: Final = ("impression", "findings")
-LAST_PARAGRAPH: Final = "last paragraph"
 
 _HEADER = re.compile(r"(?:\A|\n) ?(?=[ ()/,-]*[A-Z])([A-Z ()/,-]{1,100}):\s")
 _PARAGRAPH = re.compile(r"\n ?\r?\n")

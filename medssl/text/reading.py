@@ -7,7 +7,7 @@ import re
 
 from medssl.text.deidentified import has_deidentified, with_token, without
 from medssl.text.errors import MISSING_SECTIONS, TextError
-from medssl.text.mimic import LAST_PARAGRAPH
+from medssl.text.headers import LAST_PARAGRAPH, told_name
 from medssl.text.policy import TextPolicy
 from medssl.text.report import Report, Section
 from medssl.text.sentences import MARKER, split_sentences
@@ -109,7 +109,7 @@ def _chosen(stored: str, policy: TextPolicy) -> tuple[Section, ...]:
         return chosen
     if policy.missing == "error":
         wanted = " or ".join(policy.sections)
-        have = ", ".join(section.name for section in report.sections)
+        have = ", ".join(dict.fromkeys(told_name(one.name) for one in report.sections))
         detail = (
             f"a report without {wanted} (it has {have}): set `missing` to skip, other or "
             "last_paragraph, or `sections` to those that it has"

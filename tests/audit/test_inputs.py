@@ -151,7 +151,7 @@ def test_records_of_another_store_are_refused(
 ) -> None:
     other = make.store(tmp_path / "other", make.pulses(participants=2))
     wrong = AuditInputs(store=other, embeddings=inputs.embeddings, rows=other.rows(), splits={})
-    with pytest.raises(StageError, match="24 embedded records are not in this store"):
+    with pytest.raises(StageError, match="24 embedded records are not in the store"):
         _ = wrong.embedded
 
 

@@ -209,7 +209,7 @@ def test_nothing_to_audit_is_one_line(clean: Store, make: SimpleNamespace) -> No
 def test_embeddings_of_another_store_are_refused(clean: Store, make: SimpleNamespace) -> None:
     embeddings = make.embeddings(clean)
     other = replace(embeddings, records=np.char.add(embeddings.records, "x"))
-    with pytest.raises(StageError, match="80 embedded records are not in this store"):
+    with pytest.raises(StageError, match="80 embedded records are not in the store"):
         run_audit(clean, other, rows=clean.rows(), splits={})
 
 

@@ -99,6 +99,9 @@ def test_a_served_model_of_texts_takes_a_list_or_a_table(texts):
         np.testing.assert_array_equal(model.predict(given), expected)
     with pytest.raises(ContractError, match="give a text or a list of texts"):
         model.predict([1.0, 2.0])
+    table = pd.DataFrame({"text": said, "name": ["a", "b"]})
+    with pytest.raises(ContractError, match=r"a table of one column, not of shape \(2, 2\)"):
+        model.predict(table)
 
 
 def test_the_card_says_what_each_takes(images, texts):

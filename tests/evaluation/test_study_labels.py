@@ -113,7 +113,7 @@ def test_labels_that_no_study_gives_are_named_in_one_line(studies_store, tmp_pat
     store = without_studies(studies_store, tmp_path / "store")
     table = probe(store, positive="yes")
     note = table.row("fluid", "encoder", "auroc").note
-    assert note == "none of these records has this label, and no other record of their studies"
+    assert note == "none of these records has this label"
     assert not any("that of the other records" in note for note in table.notes)
 
 

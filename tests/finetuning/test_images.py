@@ -11,7 +11,7 @@ from medssl.encoders import build_encoder
 from medssl.encoders.resnet2d import ResNet2dConfig
 from medssl.encoders.text_transformer import TextTransformerConfig
 from medssl.errors import ContractError, StageError
-from medssl.finetuning import Pretrained, finetune_store, load_task
+from medssl.finetuning import Pretrained, finetune_store, load_task, runs
 from medssl.finetuning.augment import build_views
 from medssl.finetuning.config import FinetuneConfig
 from medssl.finetuning.lora import LoraConfig, add_adapters, find_targets, merge_adapters
@@ -114,6 +114,29 @@ def test_reports_are_fine_tuned_with_the_tokenizer_of_the_bundle(finetune, store
              validate_every=2)  # fmt: skip
     model = load_task(tmp_path / "task", device="cpu")
     assert 0 <= float(model.predict(["No pleural effusion. The bones are intact."])) <= 1
+
+
+def test_from_scratch_nothing_is_frozen(finetune, store, tmp_path, monkeypatch):
+    rows = store.rows(modality="report")
+    texts = [str(store.read_record(int(row))) for row in rows]
+    tokenizer = train_tokenizer(texts, vocabulary=200, lowercase=True)
+    plain = TextTransformerConfig(vocabulary=200, width=16, depth=1, heads=2, tokens=24)
+    frozen = {"freeze_embeddings": True, "freeze_layers": 1}
+    config = plain.resolved(tokenizer.size).model_copy(update=frozen)
+    contract = TextContract(modality=Modality.REPORT, tokenizer=tokenizer.digest, tokens=24)
+    pretrained = Pretrained(config, build_encoder(config).eval(), contract, "d", tokenizer)
+    assert not all(one.requires_grad for one in pretrained.module.parameters())
+    built = []
+
+    def build(config):
+        built.append(build_encoder(config))
+        return built[-1]
+
+    monkeypatch.setattr(runs, "build_encoder", build)
+    sex = {"name": "sex", "column": "sex", "kind": "binary", "positive": "M"}
+    scratch = {"start": ["scratch"], "steps": 4, "validate_every": 2}
+    finetune(pretrained, rows, tmp_path, target=sex, **scratch)
+    assert all(one.requires_grad for one in built[0].parameters())
 
 
 @pytest.mark.parametrize(

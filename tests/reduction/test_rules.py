@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from medssl.config import validate
 from medssl.errors import ConfigError
@@ -124,3 +125,9 @@ def test_equal_reports_of_two_people_stay_and_views_are_chosen(tmp_path):
     assert sorted(left, key=str) == [("radiograph", "PA"), ("report", None), ("report", None)]
     assert kept.counts()["other_view"] == 2
     assert reduce(store, ReduceConfig()).keep.all()
+
+
+def test_a_view_that_nobody_knows_is_refused_and_others_get_their_name():
+    assert ReduceConfig(views=("pa ", "AP_SUPINE")).views == ("PA", "AP supine")
+    with pytest.raises(ValidationError, match="unknown view 'APP': use PA, AP"):
+        ReduceConfig(views=("APP",))

@@ -19,6 +19,7 @@ from medssl.evaluation.image_text.retrieval import (
     label_retrieval,
     only_precision,
     sentence_retrieval,
+    sentences,
 )
 from medssl.evaluation.image_text.zero_shot import embed_prompts, zero_shot_findings
 from medssl.evaluation.metrics import METRICS
@@ -191,9 +192,7 @@ def score_retrieval(
 
 
 def _rankings(held: Held, one: Projections) -> list[Ranking]:
-    images = held.embedded(one.images)
-    names = np.array([f"sentence {place:03d}" for place in range(len(one.queries))])
-    texts = Embeddings(names, names, names, one.queries)
+    images, texts = held.embedded(one.images), sentences(one.queries)
     return [
         _images(held, one.images),
         sentence_retrieval(

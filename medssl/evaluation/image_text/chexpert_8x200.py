@@ -161,7 +161,8 @@ def read_table(path: str | Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path)
     except OSError as error:
-        msg = f"cannot read the label table at {path} ({error.strerror}): give CheXpert's train.csv"
+        reason = error.strerror or type(error).__name__
+        msg = f"cannot read the label table at {path} ({reason}): give CheXpert's train.csv"
         raise StageError(msg) from error
     except ValueError as error:
         reason = " ".join(str(error).split())

@@ -15,7 +15,9 @@ from medssl.store.index import DERIVED
 from medssl.types import Rows
 
 
-def finding_labels(store: Store, rows: Rows, columns: Mapping[str, str]) -> pd.DataFrame:
+def finding_labels(
+    store: Store, rows: Rows, columns: Mapping[str, str]
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Labels of images by finding, in the order of `rows`.
 
     Labels of records are taken, and of participants where records have none of that name. A column
@@ -27,7 +29,8 @@ def finding_labels(store: Store, rows: Rows, columns: Mapping[str, str]) -> pd.D
         columns: Finding → label column.
 
     Returns:
-        1, 0 or NaN (not known), one column a finding, one line an image.
+        1, 0 or NaN (not known), one column a finding, one line an image; and the findings whose
+        labels come from other records.
 
     Raises:
         ConfigError: There is no such column, or it holds something else than 1 and 0.
@@ -42,9 +45,8 @@ def finding_labels(store: Store, rows: Rows, columns: Mapping[str, str]) -> pd.D
     of_studies, lent = study_labels(store, rows)
     for column in set(lent) & set(frame.columns):
         frame[column] = of_studies[column].to_numpy()
-    return pd.DataFrame(
-        {finding: _numbers(frame[column], finding, column) for finding, column in columns.items()}
-    )
+    found = {name: _numbers(frame[column], name, column) for name, column in columns.items()}
+    return pd.DataFrame(found), tuple(n for n, column in columns.items() if column in lent)
 
 
 def _numbers(values: pd.Series, finding: str, column: str) -> pd.Series:

@@ -94,6 +94,16 @@ def label_retrieval(
     return ranking
 
 
+def sentences(values: np.ndarray) -> Embeddings:
+    """Embeddings of sentences that belong to no participant, each named by its place.
+
+    Args:
+        values: Projected sentences, shape (n, d).
+    """
+    names = np.array([f"sentence {place + 1:05d}" for place in range(len(values))], dtype=np.str_)
+    return Embeddings(names, names, names, np.asarray(values))
+
+
 def sentence_retrieval(
     values: np.ndarray,
     labels: np.ndarray,
@@ -118,8 +128,7 @@ def sentence_retrieval(
     Raises:
         StageError: Dimensions or labels do not fit.
     """
-    names = np.array([f"sentence {place + 1:05d}" for place in range(len(values))], dtype=np.str_)
-    queries = Embeddings(names, names, names, np.asarray(values))
+    queries = sentences(values)
     found = only_precision(
         label_retrieval(queries, labels, candidates, candidate_labels, task=task, ks=ks)
     )

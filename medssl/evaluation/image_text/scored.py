@@ -14,7 +14,6 @@ from medssl.evaluation.image_text.labels import finding_labels
 from medssl.evaluation.image_text.model import ImageTextModel
 from medssl.evaluation.image_text.prompts import PromptSet
 from medssl.evaluation.image_text.zero_shot import PromptVectors, embed_prompts
-from medssl.evaluation.study_labels import study_labels
 from medssl.sampling.studies import Studies, match_studies
 from medssl.store import Store
 from medssl.store.schema import PARTICIPANT, RECORD, SESSION
@@ -109,11 +108,11 @@ def gather(
         StageError: There is nothing to score.
     """
     notes: list[str] = []
-    labels = finding_labels(store, images, columns)
-    lent = set(study_labels(store, images)[1])
-    if named := [name for name, column in columns.items() if column in lent]:
+    labels, lent = finding_labels(store, images, columns)
+    if lent:
         notes.append(
-            f"No image has a label of its own; it is that of its report: {', '.join(named)}."
+            "No image has a label of its own; it is that of the other records of its study: "
+            f"{', '.join(lent)}."
         )
     empty = [name for name in labels.columns if not {0.0, 1.0} <= set(labels[name].dropna())]
     if empty:

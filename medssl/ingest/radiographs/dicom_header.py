@@ -36,7 +36,7 @@ DISPLAY_TAGS: Final = (
 GREY: Final = frozenset({"MONOCHROME1", "MONOCHROME2"})
 PROJECTIONS: Final = frozenset({"CR", "DX", "DR", "RG", "MG", "PX", "IO", "XA", "RF", "OT", "SC"})
 """Modalities of what may be a projection of X-rays, with those that older devices write."""
-_OTHERS: Final = frozenset(
+OTHERS: Final = frozenset(
     {"CT", "MR", "PT", "NM", "US", "IVUS", "OCT", "OP", "ES", "GM", "SM", "XC", "BI", "SEG"}
 )
 """Those that a ledger may name; a header may hold anything, names too (PS3.3 C.7.3.1.1.1)."""
@@ -84,7 +84,7 @@ def read_pixel_header(path: Path, settings: DisplaySettings) -> PixelHeader:
         raise Unreadable(Reason.NO_PIXELS, "no rows or no columns")
     modality = modality_of(dataset)
     if modality not in PROJECTIONS and settings.other_modalities == "refuse":
-        said = modality if modality in _OTHERS else "no projection"
+        said = modality if modality in OTHERS else "no projection"
         raise Unreadable(Reason.OTHER_MODALITY, said)
     frames = integer_of(dataset, "NumberOfFrames") or 1
     if frames > 1:

@@ -34,6 +34,19 @@ _TEXTS: Final[dict[View, tuple[str, ...]]] = {
 _NAMES: Final = {text: view for view, texts in _TEXTS.items() for text in texts}
 
 
+def require_view(told: str) -> View:
+    """The view that a setting names.
+
+    Raises:
+        ValueError: It is none that is known.
+    """
+    found = canonical_view(told)
+    if found is None:
+        msg = f"unknown view {told!r}: use PA, AP, AP supine, lateral or frontal"
+        raise ValueError(msg)
+    return found
+
+
 def canonical_view(text: str | None) -> View | None:
     """The view that a text names; None for everything that is not known, never a guess.
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, PositiveInt, field_validator
 
 from medssl.ingest.radiographs.settings import DisplaySettings
-from medssl.ingest.radiographs.views import canonical_view
+from medssl.ingest.radiographs.views import require_view
 from medssl.ingest.rules import ViewRule
 from medssl.ingest.sources.base import Source
 from medssl.types import Kind, Modality
@@ -29,9 +29,8 @@ class PixelSource(Source):
     @field_validator("view")
     @classmethod
     def _check_view(cls, view: str | ViewRule | None) -> str | ViewRule | None:
-        if isinstance(view, str) and canonical_view(view) is None:
-            msg = f"unknown view {view!r}: use PA, AP, AP supine, lateral or frontal"
-            raise ValueError(msg)
+        if isinstance(view, str):
+            require_view(view)
         return view
 
 

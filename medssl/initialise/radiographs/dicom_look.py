@@ -11,7 +11,13 @@ from typing import Final
 from medssl.errors import IngestError
 from medssl.ingest.headers import read_dicom_header
 from medssl.ingest.ledger import Unreadable
-from medssl.ingest.radiographs.dicom_header import GREY, PROJECTIONS, modality_of, read_pixel_header
+from medssl.ingest.radiographs.dicom_header import (
+    GREY,
+    OTHERS,
+    PROJECTIONS,
+    modality_of,
+    read_pixel_header,
+)
 from medssl.ingest.radiographs.quiet import quiet
 from medssl.ingest.radiographs.settings import DisplaySettings
 from medssl.ingest.waveforms.recording import parse_comments
@@ -84,7 +90,9 @@ def look_at_dicom(folder: Path, paths: Sequence[str]) -> DicomLook:
 def _add(found: DicomLook, folder: Path, path: str) -> None:
     header = read_dicom_header(folder / path)
     comments = parse_comments(header.comments)
-    found.modalities[comments.get("Modality", "not told")] += 1
+    modality = comments.get("Modality", "not told")
+    known = {*PROJECTIONS, *OTHERS, "not told"}
+    found.modalities[modality if modality in known else "another"] += 1
     with quiet():
         pixels = read_pixel_header(folder / path, _KEPT)
     found.sizes[path] = (pixels.rows, pixels.columns)

@@ -15,6 +15,7 @@ from medssl.initialise.radiographs.relation import Relation
 from medssl.initialise.radiographs.sides import Images, Reports
 from medssl.initialise.radiographs.trial import Trial
 from medssl.initialise.report import rule_text
+from medssl.text.headers import told_name
 
 _SHOWN = 8
 _LAYOUTS = {"openi": "XML of the Open-I kind", "mimic": "text of the MIMIC kind",
@@ -117,7 +118,10 @@ def _reports(reports: Reports) -> list[str]:
         if look.unreadable:
             reasons = ", ".join(f"{reason}: {n}" for reason, n in look.unreadable.most_common())
             lines.append(f"reports that cannot be read, of {look.opened:,} looked into: {reasons}")
-        sections = ", ".join(f"{name} {n}" for name, n in look.sections.most_common(6))
+        # A header that few reports have may be somebody's name.
+        shared = [(name, n) for name, n in look.sections.most_common(6)
+                  if told_name(name) == name or n >= max(4, len(look.texts) / 4)]  # fmt: skip
+        sections = ", ".join(f"{name} {n}" for name, n in shared) or "of other names"
         lines.append(f"sections: {sections}")
         if look.others:
             lines.append(f"reports of another ending, left out: {look.others}")

@@ -38,13 +38,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def test_labels_of_records_and_participants_come_in_the_order_of_rows(store: Store) -> None:
     rows = store.rows()[::-1]
-    found = finding_labels(store, rows, {"Edema": "edema", "Smoking": "smoker"})
+    found, lent = finding_labels(store, rows, {"Edema": "edema", "Smoking": "smoker"})
+    assert lent == ()
     assert list(found.columns) == ["Edema", "Smoking"]
     expected = {f"p{n}": pair for n, pair in enumerate([(1, 1), (0, 0), (None, None), (1, 1)])}
     people = store.column("participant", rows).tolist()
     for participant, row in zip(people, found.to_numpy().tolist(), strict=True):
         assert [None if np.isnan(v) else v for v in row] == list(expected[participant])
-    assert finding_labels(store, rows, {}).empty
+    assert finding_labels(store, rows, {})[0].empty
 
 
 @pytest.mark.parametrize(
@@ -82,11 +83,15 @@ def test_findings_of_reports_are_those_of_their_images(tmp_path: Path) -> None:
     store = write_store(tmp_path / "store", records, labels=frame)
     images = store.rows(modality="radiograph")[::-1]
     expected = {f"p{n}": float(n % 2) if n < 5 else None for n in range(6)}
-    found = finding_labels(store, images, {"Edema": "edema"})["Edema"]
+    frame, lent = finding_labels(store, images, {"Edema": "edema"})
+    assert lent == ("Edema",)
+    found = frame["Edema"]
     people = store.column("participant", images).tolist()
     assert [None if np.isnan(v) else v for v in found] == [expected[name] for name in people]
     scored = gather(
         store, images, columns={"Edema": "edema"}, prompts=default_prompts(), reports=None
     )
     assert scored.findings == ("Edema",)
-    assert scored.notes == ("No image has a label of its own; it is that of its report: Edema.",)
+    assert scored.notes == (
+        "No image has a label of its own; it is that of the other records of its study: Edema.",
+    )
